@@ -18,7 +18,7 @@ const chunksPerWrite = 1024;
 
 const temporaryName = /^\..+\.[0-9a-f]{32}\.tmp$/;
 
-/** Whether `name` (without a directory) is one that an interrupted `writeFileAtomically` may have left behind. */
+/** Whether `name` (without a directory) is one that an interrupted `writeFileAtomic` may have left behind. */
 export function isTemporaryName(name: string): boolean {
   return temporaryName.test(name);
 }
@@ -30,7 +30,7 @@ export function isTemporaryName(name: string): boolean {
  *
  * @throws CovaultError `E_NO_SPACE`, `E_NOT_FOUND` (the directory), `E_IO`, `E_INTERRUPTED`.
  */
-export async function writeFileAtomically(
+export async function writeFileAtomic(
   path: string,
   content: string | Uint8Array | readonly Uint8Array[],
   options: AtomicWriteOptions = {},

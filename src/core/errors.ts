@@ -50,6 +50,29 @@ export function systemErrorCode(error: unknown): string | undefined {
   return typeof error.code === 'string' ? error.code : undefined;
 }
 
+/**
+ * The error for a failed call to the operating system: `E_NO_SPACE` for a full disk or quota, `E_NOT_FOUND` for an
+ * absent file, else `E_IO`. A CovaultError comes back unchanged.
+ *
+ * @param action what was tried, as a sentence's end: "write /path/to/file".
+ */
+export function ioError(cause: unknown, action: string): CovaultError {
+  if (cause instanceof CovaultError) return cause;
+  const code = systemErrorCode(cause) ?? 'unknown error';
+  const message = `cannot ${action}: ${code}`;
+  if (code === 'ENOSPC' || code === 'EDQUOT') {
+    return new CovaultError('E_NO_SPACE', message, {
+      cause,
+      hint: 'free some space on that file system and try again',
+    });
+  }
+  if (code === 'ENOENT') return new CovaultError('E_NOT_FOUND', message, { cause });
+  if (code === 'EACCES' || code === 'EPERM') {
+    return new CovaultError('E_IO', message, { cause, hint: 'check the owner and the permissions of that path' });
+  }
+  return new CovaultError('E_IO', message, { cause });
+}
+
 /** States what must hold whatever the input was; its failure is a defect of Covault, not of the input. */
 export function invariant(condition: unknown, message: string): asserts condition {
   if (!condition) throw new Error(`invariant broken: ${message}`);
