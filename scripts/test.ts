@@ -1,0 +1,95 @@
+/**
+ * Runs everything that must hold, and one summary at the end.
+ *
+ *   npm test                     lint, types, addon, native tests, all test files
+ *   npm test -- index store     only the test files whose path contains one of the words
+ *
+ * Test files run in processes of their own, with a TMPDIR of this run; whatever is left in it or below it when all is
+ * done (a mount, a process, a file) fails the run and is cleaned up.
+ */
+import { spawnSync } from 'node:child_process';
+import { existsSync, globSync, mkdtempSync, realpathSync } from 'node:fs';
+import { availableParallelism, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { cleanUp, findLeftovers } from './leftovers.ts';
+import { addCounts, type Counts, noCounts, runTestFiles } from './test-files.ts';
+
+const projectDirectory = fileURLToPath(new URL('..', import.meta.url));
+
+/** These start daemons and load the machine; side by side they would only wait for each other. */
+const oneByOne = ['test/e2e/'];
+
+const words = process.argv.slice(2);
+const isWholeRun = words.length === 0;
+process.chdir(projectDirectory);
+// The tools that npm installed come before any of the same name.
+process.env.PATH = `${join(projectDirectory, 'node_modules/.bin')}:${process.env.PATH}`;
+
+const failedSteps: string[] = [];
+const interrupted = new AbortController();
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.on(signal, () => {
+    if (!interrupted.signal.aborted) failedSteps.push(`stopped by ${signal}`);
+    interrupted.abort();
+  });
+}
+
+function step(name: string, program: string, parameters: string[]): void {
+  process.stdout.write(`▶ ${name}\n`);
+  const { status, error } = spawnSync(program, parameters, { stdio: 'inherit' });
+  if (status === 0) return;
+  failedSteps.push(`${name}${error ? `: ${error.message}` : ''}`);
+}
+
+function runSteps(): void {
+  if (isWholeRun) {
+    step('lint', 'biome', ['check', '.']);
+    step('types', 'tsc', ['-p', '.']);
+  }
+  step('addon', process.execPath, ['scripts/build-addon.mjs']);
+  if (isWholeRun && existsSync('native/test/run.sh')) step('native tests', 'bash', ['native/test/run.sh']);
+}
+
+async function runTests(): Promise<Counts> {
+  const files = globSync('test/**/*.test.ts')
+    .filter((path) => isWholeRun || words.some((word) => path.includes(word)))
+    .sort();
+  if (files.length === 0) failedSteps.push(`no test file's path contains ${words.join(' or ')}`);
+  const isAlone = (path: string) => oneByOne.some((folder) => path.startsWith(folder));
+  const together = files.filter((path) => !isAlone(path));
+  const alone = files.filter(isAlone);
+  const counts = noCounts();
+  if (together.length > 0) addCounts(counts, await runTestFiles(together, availableParallelism(), interrupted.signal));
+  if (alone.length > 0) addCounts(counts, await runTestFiles(alone, 1, interrupted.signal));
+  return counts;
+}
+
+function reportLeftovers(directory: string): void {
+  const { mounts, processes, files } = findLeftovers(directory);
+  for (const mount of mounts) failedSteps.push(`left behind: mount ${mount}`);
+  for (const process of processes) failedSteps.push(`left behind: process ${process}`);
+  for (const file of files) failedSteps.push(`left behind: ${join(directory, file)}`);
+}
+
+const startedMs = performance.now();
+const runDirectory = mkdtempSync(join(realpathSync(tmpdir()), 'covault-test-'));
+process.env.TMPDIR = runDirectory;
+let counts = noCounts();
+try {
+  runSteps();
+  counts = await runTests();
+  reportLeftovers(runDirectory);
+} finally {
+  await cleanUp(runDirectory);
+}
+
+for (const name of ['tests', 'suites', 'passed', 'failed', 'cancelled', 'skipped', 'todo'] as const) {
+  const label = { passed: 'pass', failed: 'fail' }[name as string] ?? name;
+  process.stdout.write(`ℹ ${label} ${counts[name]}\n`);
+}
+process.stdout.write(`ℹ duration_ms ${Math.round(performance.now() - startedMs)}\n`);
+for (const name of failedSteps) process.stdout.write(`✖ ${name}\n`);
+const isGood = failedSteps.length === 0 && counts.failed === 0 && counts.cancelled === 0 && counts.passed > 0;
+process.stdout.write(isGood ? '✔ everything passed\n' : '✖ not everything passed\n');
+process.exit(isGood ? 0 : 1);
