@@ -12,6 +12,8 @@ export const limits = {
   digestsPerRequestMax: 65_536,
   /** Largest body of any request, in bytes: `digestsPerRequestMax` digests with room for their framing. */
   requestBytesMax: 4 * 1024 * 1024,
+  /** Largest answer that is one message, in bytes: a full lookup with a hundred holders of each block. */
+  answerBytesMax: 32 * 1024 * 1024,
   /** Length of a name within a directory, in bytes: what Linux allows. */
   nameBytesMax: 255,
   /** Length of a client's or secondary's name, in characters. */

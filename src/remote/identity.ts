@@ -2,9 +2,9 @@
  * The identity of a member: its certificate, its private key and the authority it trusts, in one file of the state
  * directory.
  */
-import { mkdir, readFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import { writeFileAtomic } from '../core/atomic-file.ts';
+import { readFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { makeDirectoryDurably, writeFileAtomic } from '../core/atomic-file.ts';
 import { CovaultError, systemErrorCode } from '../core/errors.ts';
 import { asOneOf, asRecord, asText } from '../core/shape.ts';
 import { checkMemberName, type Member, roles } from './member.ts';
@@ -27,9 +27,9 @@ function identityPath(stateDirectory: string): string {
 /** Saves durably, readable by the owner alone; what was there is replaced as a whole. */
 export async function saveIdentity(stateDirectory: string, identity: Identity): Promise<void> {
   const path = identityPath(stateDirectory);
-  await mkdir(join(stateDirectory, 'identity'), { recursive: true, mode: 0o700 });
+  await makeDirectoryDurably(dirname(path));
   const text = `${JSON.stringify({ version: 1, ...identity }, undefined, 2)}\n`;
-  await writeFileAtomic(path, Buffer.from(text), { mode: 0o600 });
+  await writeFileAtomic(path, text, { mode: 0o600 });
 }
 
 /**
