@@ -3,6 +3,7 @@
  * that equal values give equal bytes (trees and recipes are named by the digest of their bytes).
  */
 import { Packr } from 'msgpackr';
+import { encodingFault } from './encoding-check.ts';
 import { CovaultError } from './errors.ts';
 
 const packr = new Packr({ useRecords: false, moreTypes: false, variableMapSize: true });
@@ -20,6 +21,8 @@ export function encode(value: unknown): Uint8Array {
  * @throws CovaultError `E_CORRUPT` if the bytes are not one whole msgpack value.
  */
 export function decode(bytes: Uint8Array, what: string): unknown {
+  const fault = encodingFault(bytes);
+  if (fault !== undefined) throw new CovaultError('E_CORRUPT', `${what} cannot be decoded: ${fault}`);
   try {
     return packr.unpack(bytes);
   } catch (cause) {
