@@ -4,7 +4,7 @@
  *   node scripts/build-addon.mjs [--strict] [--sanitize address,undefined]
  *
  *   --strict    warnings are errors
- *   --sanitize  builds with sanitizers, into native/build/sanitize/build/Release/covault.node
+ *   --sanitize  builds with sanitizers, whose run-time libraries must then be preloaded; the next plain call builds anew
  *
  * Plain JavaScript for the oldest Node that may run it. Uses the node-gyp inside npm and the headers inside the pinned
  * `node` package, so that nothing is downloaded. Says nothing when all is well; ends with status 0, with 10 if
@@ -19,7 +19,6 @@ import {
   readFileSync,
   realpathSync,
   rmSync,
-  symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -73,17 +72,6 @@ function fingerprint({ headers, options }) {
   return hash.digest('hex');
 }
 
-/** Where node-gyp runs; builds with sanitizers have a place of their own, with links to the sources. */
-function prepareFolder(sanitize) {
-  if (!sanitize) return native;
-  const folder = join(native, 'build', 'sanitize');
-  mkdirSync(folder, { recursive: true });
-  for (const name of ['src', 'binding.gyp']) {
-    if (!existsSync(join(folder, name))) symlinkSync(join('..', '..', name), join(folder, name));
-  }
-  return folder;
-}
-
 /** Runs `work` while no other process builds the same tree. */
 function withLock(work) {
   const lock = join(native, 'build', 'building');
@@ -123,13 +111,13 @@ function missing(what, hint) {
   return missingExitCode;
 }
 
-function compile({ nodeGyp, headers, folder, options }) {
+function compile({ nodeGyp, headers, options }) {
   const variables = [`-Dsanitize=${options.sanitize}`, `-Dstrict=${options.strict ? 1 : 0}`];
-  const base = [nodeGyp, '--directory', folder, '--nodedir', headers, '--release', '--jobs', 'max'];
+  const base = [nodeGyp, '--directory', native, '--nodedir', headers, '--release', '--jobs', 'max'];
   for (const step of [['configure', '--', ...variables], ['build']]) {
     const [command, ...rest] = step;
     // npm's settings of the user must not send node-gyp elsewhere for its headers.
-    const own = { ...env, npm_config_nodedir: headers, npm_config_devdir: join(folder, 'build', 'devdir'), V: '0' };
+    const own = { ...env, npm_config_nodedir: headers, npm_config_devdir: join(native, 'build', 'devdir'), V: '0' };
     const result = spawnSync(execPath, [base[0], command, ...base.slice(1), ...rest], {
       env: own,
       encoding: 'utf8',
@@ -154,9 +142,8 @@ function main() {
   if (!headers) return missing(`no headers of Node.js for ${platform}-${arch}`, 'run `npm ci`');
   if (!existsSync(join(root, 'node_modules', 'node-addon-api'))) return missing('no node-addon-api', 'run `npm ci`');
   const options = { strict: values.strict, sanitize: values.sanitize };
-  const folder = prepareFolder(options.sanitize);
-  const addon = join(folder, 'build', 'Release', 'covault.node');
-  const stamp = join(folder, 'build', 'Release', 'covault.stamp');
+  const addon = join(native, 'build', 'Release', 'covault.node');
+  const stamp = join(native, 'build', 'Release', 'covault.stamp');
   const isCurrent = () => {
     if (!existsSync(addon) || !existsSync(stamp)) return false;
     const [ofStrict, ofPlain] = [true, false].map((strict) =>
@@ -176,7 +163,7 @@ function main() {
     if (stderr.isTTY) stderr.write('Building the addon, about a minute…\n');
     const made = fingerprint({ headers, options });
     rmSync(stamp, { force: true });
-    const status = compile({ nodeGyp, headers, folder, options });
+    const status = compile({ nodeGyp, headers, options });
     if (status === 0) writeFileSync(stamp, made);
     return status;
   });

@@ -1,3 +1,19 @@
+// Entry of the addon: what JavaScript finds in it. `src/fs/addon.ts` is its only caller and gives the types.
 #include <napi.h>
-static Napi::Object Init(Napi::Env env, Napi::Object exports) { (void)env; return exports; }
-NODE_API_MODULE(covault, Init)
+
+#include "cutter_binding.h"
+#include "environment.h"
+#include "posix_binding.h"
+
+namespace {
+
+Napi::Object initialise(Napi::Env env, Napi::Object exports) {
+  env.SetInstanceData(new covault::Environment(env));
+  covault::register_cutter(env, exports);
+  covault::register_posix(env, exports);
+  return exports;
+}
+
+}  // namespace
+
+NODE_API_MODULE(covault, initialise)
