@@ -14,82 +14,81 @@ export const encodingDepthMax = 32;
  * bytes and next to no memory. A value that passes has no more items than bytes.
  */
 export function encodingFault(bytes: Uint8Array): string | undefined {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  /** Items still to come in each open list or map, outermost first. */
-  const open: number[] = [];
+  const end = bytes.byteLength;
+  /** Items still to come in each open list or map, outermost first; the value itself is in a list of one. */
+  const open = new Float64Array(encodingDepthMax + 2);
+  let depth = 0;
+  open[0] = 1;
   /** Items still to come in all. */
   let owed = 1;
   let at = 0;
   while (owed > 0) {
-    if (at >= bytes.byteLength) return 'it is cut short';
-    const item = readItem(view, at);
-    if (item === undefined) return `there is no valid item at byte ${at}`;
-    at += item.bytes;
-    owed += item.items - 1;
-    if (at > bytes.byteLength || owed > bytes.byteLength - at) return 'it is cut short';
-    if (open.length > 0) open[open.length - 1] = (open.at(-1) ?? 0) - 1;
-    if (item.items > 0) open.push(item.items);
-    if (open.length > encodingDepthMax) return `it is nested deeper than ${encodingDepthMax} levels`;
-    while (open.at(-1) === 0) open.pop();
+    if (owed > end - at) return 'it is cut short';
+    const type = bytes[at] as number;
+    const form = forms[type];
+    if (form === undefined || (type === undefinedType && bytes[at + 1] !== 0))
+      return `there is no valid item at byte ${at}`;
+    const count = form.lengthBytes === 0 ? form.count : bigEndian(bytes, at + 1, form.lengthBytes);
+    const items = count * form.itemsEach;
+    at += 1 + form.lengthBytes + count * form.bytesEach;
+    if (at > end) return 'it is cut short';
+    owed += items - 1;
+    open[depth] = (open[depth] as number) - 1;
+    if (items > 0) {
+      depth += 1;
+      if (depth > encodingDepthMax) return `it is nested deeper than ${encodingDepthMax} levels`;
+      open[depth] = items;
+    }
+    while (depth > 0 && open[depth] === 0) depth -= 1;
   }
-  return at === bytes.byteLength ? undefined : 'bytes follow its end';
+  return at === end ? undefined : 'bytes follow its end';
 }
 
-/** Bytes that an item takes without the items within it, and how many those are. */
-interface Item {
-  bytes: number;
-  items: number;
+/** How an item of one type goes on after its type byte. */
+interface Form {
+  /** Bytes of the big-endian number that is the count; 0 if the type itself says the count. */
+  lengthBytes: number;
+  count: number;
+  /** Bytes, and items of their own, for each one counted. */
+  bytesEach: number;
+  itemsEach: number;
 }
 
-function readItem(view: DataView, at: number): Item | undefined {
-  const type = view.getUint8(at);
-  if (type <= 0x7f || type >= 0xe0) return { bytes: 1, items: 0 };
-  if (type <= 0x8f) return { bytes: 1, items: 2 * (type & 0x0f) };
-  if (type <= 0x9f) return { bytes: 1, items: type & 0x0f };
-  if (type <= 0xbf) return { bytes: 1 + (type & 0x1f), items: 0 };
-  if (type >= 0xca && type <= 0xd3) return { bytes: fixedBytes[type - 0xca] ?? 1, items: 0 };
-  switch (type) {
-    case 0xc0:
-    case 0xc2:
-    case 0xc3:
-      return { bytes: 1, items: 0 };
-    case 0xc4:
-    case 0xd9:
-      return withLength(view, at, 1, 1, 0);
-    case 0xc5:
-    case 0xda:
-      return withLength(view, at, 2, 1, 0);
-    case 0xc6:
-    case 0xdb:
-      return withLength(view, at, 4, 1, 0);
-    case 0xdc:
-      return withLength(view, at, 2, 0, 1);
-    case 0xdd:
-      return withLength(view, at, 4, 0, 1);
-    case 0xde:
-      return withLength(view, at, 2, 0, 2);
-    case 0xdf:
-      return withLength(view, at, 4, 0, 2);
-    case 0xd4:
-      return at + 1 < view.byteLength && view.getUint8(at + 1) === 0 ? { bytes: 3, items: 0 } : undefined;
-    default:
-      return undefined;
-  }
+/** Extension of one byte; msgpackr writes undefined as one of type 0. */
+const undefinedType = 0xd4;
+
+/** The form of each of the 256 types; undefined for those that no record has. */
+const forms: readonly (Form | undefined)[] = Array.from({ length: 256 }, (_, type) => formOf(type));
+
+function formOf(type: number): Form | undefined {
+  if (type <= 0x7f || type >= 0xe0) return payload(0);
+  if (type <= 0x8f) return { lengthBytes: 0, count: type & 0x0f, bytesEach: 0, itemsEach: 2 };
+  if (type <= 0x9f) return { lengthBytes: 0, count: type & 0x0f, bytesEach: 0, itemsEach: 1 };
+  if (type <= 0xbf) return payload(type & 0x1f);
+  if (type === 0xc0 || type === 0xc2 || type === 0xc3) return payload(0);
+  if (type >= 0xc4 && type <= 0xc6) return counted(2 ** (type - 0xc4), 1, 0);
+  if (type === 0xca) return payload(4);
+  if (type === 0xcb) return payload(8);
+  if (type >= 0xcc && type <= 0xcf) return payload(2 ** (type - 0xcc));
+  if (type >= 0xd0 && type <= 0xd3) return payload(2 ** (type - 0xd0));
+  if (type === undefinedType) return payload(2);
+  if (type >= 0xd9 && type <= 0xdb) return counted(2 ** (type - 0xd9), 1, 0);
+  if (type === 0xdc || type === 0xdd) return counted(2 ** (type - 0xdb), 0, 1);
+  if (type === 0xde || type === 0xdf) return counted(2 ** (type - 0xdd), 0, 2);
+  return undefined;
 }
 
-/** float 32, float 64, uint 8 to 64, int 8 to 64. */
-const fixedBytes = [5, 9, 2, 3, 5, 9, 2, 3, 5, 9];
+function payload(bytes: number): Form {
+  return { lengthBytes: 0, count: bytes, bytesEach: 1, itemsEach: 0 };
+}
 
-/** An item whose length stands in the `lengthBytes` after its type. */
-function withLength(
-  view: DataView,
-  at: number,
-  lengthBytes: 1 | 2 | 4,
-  bytesEach: 0 | 1,
-  itemsEach: 0 | 1 | 2,
-): Item | undefined {
-  if (at + 1 + lengthBytes > view.byteLength) return undefined;
-  const length =
-    lengthBytes === 1 ? view.getUint8(at + 1) : lengthBytes === 2 ? view.getUint16(at + 1) : view.getUint32(at + 1);
-  return { bytes: 1 + lengthBytes + bytesEach * length, items: itemsEach * length };
+function counted(lengthBytes: number, bytesEach: number, itemsEach: number): Form {
+  return { lengthBytes, count: 0, bytesEach, itemsEach };
+}
+
+/** The number in `count` bytes; what is beyond the end counts as zero and is found out by its position. */
+function bigEndian(bytes: Uint8Array, at: number, count: number): number {
+  let number = 0;
+  for (let i = at; i < at + count; i += 1) number = number * 256 + (bytes[i] ?? 0);
+  return number;
 }
