@@ -3,6 +3,7 @@
 
 #include "cutter_binding.h"
 #include "environment.h"
+#include "mutation_binding.h"
 #include "posix_binding.h"
 
 namespace {
@@ -10,6 +11,7 @@ namespace {
 Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   env.SetInstanceData(new covault::Environment(env));
   covault::register_cutter(env, exports);
+  covault::register_mutations(env, exports);
   covault::register_posix(env, exports);
   return exports;
 }

@@ -41,7 +41,50 @@ export type MutationKindName =
   | 'inode'
   | 'subtree';
 
+/** The log of one session, `native/src/mutation_log.h`: fed by the engine, emptied by `take`. */
+export interface MutationLog {
+  /** The oldest waiting batch, or undefined; then the next mutation wakes. */
+  take(): Uint8Array | undefined;
+  /** Sequence number of the last mutation so far. */
+  mark(): number;
+  statistics(): MutationLogStatistics;
+  /** Does what the engine does, for tests: `first` and `second` as in the layout of the kind's record. */
+  report(
+    kind: number,
+    inode: bigint,
+    first?: bigint,
+    second?: bigint,
+    name?: Uint8Array,
+    newName?: Uint8Array,
+    exchange?: boolean,
+  ): void;
+  /** No wake-up follows. Idempotent. */
+  close(): void;
+}
+
+export interface MutationLogStatistics {
+  accepted: number;
+  /** Joined with an earlier record. */
+  folded: number;
+  /** Kept as a coarser record, because the log was full. */
+  coarsened: number;
+  overflows: number;
+  batches: number;
+  wakeups: number;
+  bytesWaiting: number;
+}
+
+export interface MutationLogOptions {
+  /** Inode number of the data directory. */
+  rootInode: bigint;
+  chunkBytes?: number;
+  chunksMax?: number;
+  coarseRecordsMax?: number;
+}
+
 export interface Addon {
+  mutationLayout: MutationLayout;
+  MutationLog: new (options: MutationLogOptions, wake: () => void) => MutationLog;
   cutBlocks(bytes: Uint8Array, minBytes: number, normalBytes: number, maxBytes: number, last: boolean): Uint32Array;
   listXattrs(node: NodeReference): Xattr[];
   writeXattr(node: NodeReference, name: Uint8Array | string, value: Uint8Array | string): void;
