@@ -1,0 +1,7 @@
+import { mapStoreSuite } from './map-store-suite.ts';
+import { createMemoryMapStore } from './memory-map-store.ts';
+
+mapStoreSuite(async () => {
+  const store = createMemoryMapStore();
+  return { open: async () => store };
+});
