@@ -5,7 +5,7 @@
 import { type FileHandle, mkdir, open, rename, rm, unlink } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { randomId } from './clock.ts';
-import { CovaultError, ioError, systemErrorCode } from './errors.ts';
+import { checkInterrupted, ioError, systemErrorCode } from './errors.ts';
 
 export interface AtomicWriteOptions {
   /** Permission bits of the new file; 0o600 if not given. */
@@ -38,7 +38,7 @@ export async function writeFileAtomic(
   const temporary = join(dirname(path), `.${basename(path)}.${randomId()}.tmp`);
   try {
     await writeNewFile(temporary, asChunks(content), options);
-    checkSignal(options.signal, path);
+    checkInterrupted(options.signal);
     await rename(temporary, path);
     await syncDirectory(dirname(path));
   } catch (error) {
@@ -96,7 +96,7 @@ async function writeNewFile(path: string, chunks: readonly Uint8Array[], options
   const file = await open(path, 'wx', options.mode ?? 0o600);
   try {
     for (let at = 0; at < chunks.length; at += chunksPerWrite) {
-      checkSignal(options.signal, path);
+      checkInterrupted(options.signal);
       await writeAll(file, chunks.slice(at, at + chunksPerWrite));
     }
     await file.sync();
@@ -136,8 +136,4 @@ async function syncDirectory(path: string): Promise<void> {
 function asChunks(content: string | Uint8Array | readonly Uint8Array[]): readonly Uint8Array[] {
   if (typeof content === 'string') return [Buffer.from(content)];
   return content instanceof Uint8Array ? [content] : content;
-}
-
-function checkSignal(signal: AbortSignal | undefined, path: string): void {
-  if (signal?.aborted) throw new CovaultError('E_INTERRUPTED', `interrupted while writing ${path}`);
 }

@@ -73,6 +73,11 @@ export function ioError(cause: unknown, action: string): CovaultError {
   return new CovaultError('E_IO', message, { cause });
 }
 
+/** @throws CovaultError `E_INTERRUPTED` once `signal` is aborted; its reason is the cause. */
+export function checkInterrupted(signal: AbortSignal | undefined): void {
+  if (signal?.aborted) throw new CovaultError('E_INTERRUPTED', 'interrupted', { cause: signal.reason });
+}
+
 /** States what must hold whatever the input was; its failure is a defect of Covault, not of the input. */
 export function invariant(condition: unknown, message: string): asserts condition {
   if (!condition) throw new Error(`invariant broken: ${message}`);
