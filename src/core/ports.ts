@@ -83,4 +83,11 @@ export interface SnapshotReader extends BlockSource {
   listSnapshots(): Promise<SnapshotRecord[]>;
   /** @throws CovaultError `E_CORRUPT` if it is damaged, `E_NOT_FOUND` if the store has none of that digest. */
   readObject(kind: ObjectKind, digest: Digest): Promise<Uint8Array>;
+  /** A number that grows with the place of a block in storage, to read many in its order; undefined if not held. */
+  readOrder?(digest: Digest): number | undefined;
+  /**
+   * Brings blocks into a cache in the order in which they stand in storage, as many as its bound allows. A hint: what
+   * fails is left to `readBlock`.
+   */
+  prefetch?(digests: readonly Digest[], options?: { signal?: AbortSignal }): Promise<void>;
 }

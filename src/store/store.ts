@@ -178,13 +178,10 @@ export class Store implements SnapshotReader {
     return this.#reader.prefetch('block', digests, options);
   }
 
-  /** The order in which to read these blocks from front to back of the packs: positions in `digests`. */
-  packOrder(digests: readonly Digest[]): number[] {
-    const places = digests.map((digest, position) => ({ position, entry: this.#catalog.find('block', digest) }));
-    const at = (place: (typeof places)[number]) => place.entry?.place;
-    return places
-      .sort((a, b) => (at(a)?.pack ?? -1) - (at(b)?.pack ?? -1) || (at(a)?.offset ?? 0) - (at(b)?.offset ?? 0))
-      .map(({ position }) => position);
+  /** Grows with the pack and the offset at which a block stands; undefined if it is not held. */
+  readOrder(digest: Digest): number | undefined {
+    const place = this.#catalog.find('block', digest)?.place;
+    return place && place.pack * 2 ** 32 + place.offset;
   }
 
   /**
