@@ -1,0 +1,49 @@
+/** Stores as commands name them: a directory, opened with a password. */
+import { resolve } from 'node:path';
+import type { Domain } from '../core/domain.ts';
+import { CovaultError } from '../core/errors.ts';
+import { configName } from '../store/layout.ts';
+import { openLocalBackend } from '../store/local-backend.ts';
+import { createStore, openStore, type Store } from '../store/store.ts';
+import type { Call } from './command.ts';
+import { readPassword } from './password.ts';
+
+export async function isStore(directory: string): Promise<boolean> {
+  return (await openLocalBackend(resolve(directory)).size(configName)) !== undefined;
+}
+
+/**
+ * Opens the store in `directory`; asks for the password only if there is one.
+ *
+ * @throws CovaultError `E_NOT_FOUND`, `E_AUTH`, `E_CORRUPT`, `E_BAD_INPUT`.
+ */
+export async function openExistingStore(call: Call, directory: string): Promise<Store> {
+  const path = resolve(directory);
+  if (!(await isStore(path))) {
+    throw new CovaultError('E_NOT_FOUND', `there is no store in ${path}`, {
+      hint: 'make one with `covault snapshot CLIENT --to STORE`',
+    });
+  }
+  const password = await readPassword(call, { store: path, isNew: false });
+  const store = await openStore({ backend: openLocalBackend(path), password, signal: call.signal });
+  noteDamage(call, store);
+  return store;
+}
+
+/** The same, and makes the store for `domain` if there is none. */
+export async function openOrCreateStore(
+  call: Call,
+  directory: string,
+  domain: Domain,
+): Promise<{ store: Store; isNew: boolean }> {
+  const path = resolve(directory);
+  if (await isStore(path)) return { store: await openExistingStore(call, path), isNew: false };
+  const password = await readPassword(call, { store: path, isNew: true });
+  const store = await createStore({ backend: openLocalBackend(path), password, domain, signal: call.signal });
+  return { store, isNew: true };
+}
+
+/** What was found damaged at opening does not stop the command, but is not kept quiet. */
+function noteDamage(call: Call, store: Store): void {
+  for (const notice of store.notices) call.log.warn({ notice }, 'the store is damaged');
+}
