@@ -2,10 +2,11 @@
  * Certificates of a domain: ECDSA on P-256, signed with SHA-256. The only import of the X.509 library.
  */
 import 'reflect-metadata';
-import { createHash, type webcrypto, X509Certificate } from 'node:crypto';
+import { createHash, createPrivateKey, type webcrypto, X509Certificate } from 'node:crypto';
 import * as x509 from '@peculiar/x509';
 import { randomBytesOf } from '../core/clock.ts';
 import { CovaultError } from '../core/errors.ts';
+import type { Identity } from './identity.ts';
 import { type CertifiedMember, memberUri, parseMemberUri } from './member.ts';
 
 /** Who signs a domain's certificates; both PEM, the key PKCS#8 and secret. */
@@ -87,6 +88,22 @@ export function certificateFingerprint(certificate: string | Uint8Array): Uint8A
 export function memberOfCertificate(certificate: string | Uint8Array): CertifiedMember | undefined {
   const names = parseCertificate(certificate)?.subjectAltName;
   return names?.startsWith('URI:') ? parseMemberUri(names.slice('URI:'.length)) : undefined;
+}
+
+/** Whether all parts of an identity belong together: certificate, key, authority, name and role, in this domain. */
+export function isCertificateOf(identity: Identity, domain: string): boolean {
+  const certificate = parseCertificate(identity.certificatePem);
+  const authority = parseCertificate(identity.authorityPem);
+  const member = memberOfCertificate(identity.certificatePem);
+  return (
+    certificate !== undefined &&
+    authority !== undefined &&
+    certificate.verify(authority.publicKey) &&
+    certificate.checkPrivateKey(createPrivateKey(identity.privateKeyPem)) &&
+    member?.domain === domain &&
+    member.name === identity.name &&
+    member.role === identity.role
+  );
 }
 
 /** PEM of a DER certificate. */
