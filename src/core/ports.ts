@@ -47,7 +47,12 @@ export interface HolderLookup {
 /** Where a snapshot is put: what `snapshot/` needs of a store. */
 export interface SnapshotSink {
   hasBlock(digest: Digest): boolean;
+  /**
+   * Whether an object was added here, or is in a sealed snapshot: then all it refers to is in the store as well and need
+   * not be looked at. False for what an interrupted snapshot left behind; `readObject` may have that nevertheless.
+   */
   hasObject(kind: ObjectKind, digest: Digest): boolean;
+  /** Also of objects for which `hasObject` is false. @throws CovaultError `E_NOT_FOUND`, `E_CORRUPT`. */
   readObject(kind: ObjectKind, digest: Digest): Promise<Uint8Array>;
   /** Adds a verified block; keeps no reference to `bytes` once resolved. Resolves early, to give backpressure. */
   addBlock(block: Block, bytes: Uint8Array): Promise<void>;

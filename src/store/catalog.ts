@@ -5,6 +5,7 @@
 import type { Digest } from '../core/digest.ts';
 import { CovaultError, isCovaultError } from '../core/errors.ts';
 import type { Backend, BackendFile } from './backend.ts';
+import { saysDamage } from './check-report.ts';
 import { EntryTable, type Place } from './entry-table.ts';
 import { eachRow, type IndexedPack, indexedPack, readIndexFile, rowCount } from './index-file.ts';
 import type { StoreKeys } from './keys.ts';
@@ -162,7 +163,7 @@ export class Catalog {
           this.#apply(name, await readIndexFile(this.#backend, this.#keys, name));
         } catch (error) {
           if (isCovaultError(error, 'E_NOT_FOUND')) vanished = error;
-          else if (isCovaultError(error, 'E_CORRUPT')) this.#noteDamage(name, error);
+          else if (isCovaultError(error, 'E_CORRUPT') || isCovaultError(error, 'E_IO')) this.#noteDamage(name, error);
           else throw error;
         }
       }
@@ -189,7 +190,7 @@ export class Catalog {
       this.addWritten(contents);
       if (contents.kind === 'blocks') this.#unindexed.push(indexedPack(contents));
     } catch (error) {
-      if (isCovaultError(error, 'E_CORRUPT') || isCovaultError(error, 'E_VERSION')) this.#noteDamage(name, error);
+      if (saysDamage(error)) this.#noteDamage(name, error);
       else if (!isCovaultError(error, 'E_NOT_FOUND')) throw error;
     }
   }

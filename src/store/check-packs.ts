@@ -1,9 +1,9 @@
 /** The part of a check that looks at packs: against the index files, their own trailers, and all of their bytes. */
 import { checkInterrupted } from '../core/errors.ts';
 import type { CheckOptions, CheckParts } from './check-parts.ts';
-import type { CheckFinding, CheckFindings } from './check-report.ts';
+import { type CheckFinding, type CheckFindings, saysDamage } from './check-report.ts';
 import { startChecksum } from './cipher.ts';
-import { eachRow, type IndexedPack, indexedPack, readIndexFile } from './index-file.ts';
+import { eachRow, type IndexedPack, indexedPack, indexRowBytes, readIndexFile } from './index-file.ts';
 import { indexesFolder, isStoreFile, packHash, packName, packsFolder } from './layout.ts';
 import { type PackContents, type PackRow, packKey } from './pack-format.ts';
 import { openEntry, readPackContents } from './pack-reader.ts';
@@ -40,8 +40,8 @@ async function* readIndexFiles(
   }
 }
 
-/** Bytes of a pack that are hashed at once. */
-const hashBytes = 8 * 1024 * 1024;
+/** Bytes of a pack that are read at once. */
+const readBytesMax = 8 * 1024 * 1024;
 
 class PackCheck {
   bytesRead = 0;
@@ -50,8 +50,10 @@ class PackCheck {
   readonly #findings: CheckFindings;
   /** Packs present, by hash. */
   readonly #present = new Map<string, number>();
-  /** Packs looked at, with the finding if there was one. */
-  readonly #done = new Map<string, CheckFinding | undefined>();
+  /** Packs looked at, with what is wrong with them as a whole. */
+  readonly #seen = new Map<string, CheckFinding | undefined>();
+  /** Packs that were read from front to back. */
+  readonly #read = new Set<string>();
 
   constructor(parts: CheckParts, options: CheckOptions, findings: CheckFindings) {
     this.#parts = parts;
@@ -72,28 +74,36 @@ class PackCheck {
 
   /** Checks a pack that the index file `name` tells of. */
   async indexed(name: string, indexed: IndexedPack): Promise<void> {
-    const rows = [...eachRow(indexed, name)];
-    const bytes = this.#present.get(indexed.hash);
-    if (bytes === undefined || bytes !== indexed.bytes) {
-      this.#loseAll(indexed, rows, bytes);
+    let rows: PackRow[];
+    try {
+      rows = [...eachRow(indexed, name)];
+    } catch (error) {
+      this.#findings.damageFrom(name, error);
       return;
     }
-    const contents = await this.#look(indexed.hash, bytes, { ...indexed, rows });
+    const bytes = this.#present.get(indexed.hash);
+    if (bytes !== indexed.bytes) return this.#loseAll(indexed, rows, bytes);
+    const contents = await this.#trailer(indexed.hash, bytes);
     if (contents && !contains(contents, indexed)) {
       this.#findings.damage(name, `${name} says of ${packName(indexed.hash)} what its trailer does not`);
     }
+    await this.#data(contents ?? { ...indexed, rows }, contents !== undefined);
+    this.#report();
   }
 
   /** Checks the packs that no index file told of. */
   async rest(): Promise<void> {
     let unindexed = 0;
     for (const [hash, bytes] of this.#present) {
-      if (this.#done.has(hash)) continue;
-      const contents = await this.#look(hash, bytes, undefined);
+      if (this.#seen.has(hash)) continue;
+      const contents = await this.#trailer(hash, bytes);
+      if (contents) await this.#data(contents, true);
       if (contents?.kind === 'blocks') unindexed++;
+      this.#report();
     }
     if (unindexed > 0) {
-      this.#findings.notice('indexes', `${unindexed} packs are in no index file: one is missing, or a run was cut off`);
+      const message = `${unindexed} packs of blocks are in no index file: a run was cut off, or one is missing`;
+      this.#findings.notice('indexes', message);
     }
   }
 
@@ -101,8 +111,8 @@ class PackCheck {
   #loseAll(indexed: IndexedPack, rows: readonly PackRow[], bytes: number | undefined): void {
     const name = packName(indexed.hash);
     const state = bytes === undefined ? 'is missing' : `has ${bytes} bytes instead of ${indexed.bytes}`;
-    const finding = this.#done.get(indexed.hash) ?? this.#findings.damage(name, `${name} ${state}`);
-    this.#done.set(indexed.hash, finding);
+    const finding = this.#seen.get(indexed.hash) ?? this.#findings.damage(name, `${name} ${state}`);
+    this.#seen.set(indexed.hash, finding);
     for (const row of rows) {
       if (this.#parts.catalog.rowOfHeld(row.kind, row.digest) < 0) {
         this.#findings.lose(row.kind, row.digest, finding);
@@ -110,67 +120,81 @@ class PackCheck {
     }
   }
 
-  /**
-   * Checks a pack's header and trailer, and all of its bytes if that is asked for; once.
-   *
-   * @param known what an index file says of it.
-   * @returns what its own trailer says, if that can be read.
-   */
-  async #look(hash: string, bytes: number, known: PackContents | undefined): Promise<PackContents | undefined> {
+  /** What a pack's own header and trailer say; undefined, and one finding, if they are damaged. */
+  async #trailer(hash: string, bytes: number): Promise<PackContents | undefined> {
     checkInterrupted(this.#options.signal);
     const name = packName(hash);
-    let contents: PackContents | undefined;
     try {
-      contents = await readPackContents(this.#parts.backend, this.#parts.keys, name, bytes);
+      const contents = await readPackContents(this.#parts.backend, this.#parts.keys, name, bytes);
+      if (!this.#seen.has(hash)) this.#seen.set(hash, undefined);
+      return contents;
     } catch (error) {
-      if (!this.#done.get(hash)) this.#done.set(hash, this.#findings.damageFrom(name, error));
+      if (!this.#seen.get(hash)) this.#seen.set(hash, this.#findings.damageFrom(name, error));
+      return undefined;
     }
-    const first = !this.#done.has(hash) || (contents === undefined && known !== undefined);
-    if (!this.#done.has(hash)) this.#done.set(hash, undefined);
-    const trusted = contents ?? known;
-    if (first && trusted && this.#options.readData) await this.#readAll(name, trusted);
-    if (first) this.#report();
-    return contents;
   }
 
-  /** Reads and verifies the file's hash and every entry. */
-  async #readAll(name: string, contents: PackContents): Promise<void> {
-    const { backend, keys, digester } = this.#parts;
-    const key = packKey(keys, contents.kind, contents.salt);
-    const damaged: PackRow[] = [];
+  /**
+   * Reads and verifies every entry, if that is asked for; and, where the rows cover the whole file, its hash.
+   *
+   * @param isWhole the rows come from the pack's own trailer.
+   */
+  async #data(contents: PackContents, isWhole: boolean): Promise<void> {
+    if (!this.#options.readData || this.#read.has(contents.hash)) return;
+    if (isWhole) this.#read.add(contents.hash);
+    const name = packName(contents.hash);
     try {
-      await this.#checkHash(name, contents);
-      for (const row of contents.rows) {
-        checkInterrupted(this.#options.signal);
-        const stored = await backend.read(name, { offset: row.offset, length: row.storedBytes });
-        try {
-          await openEntry(key, contents.hash, row, stored, digester);
-        } catch {
-          damaged.push(row);
+      const { damaged, hash } = await this.#verifyEntries(name, contents);
+      if (damaged.length > 0) {
+        const message = `${name}: ${damaged.length} of ${contents.rows.length} entries are damaged`;
+        const finding = this.#findings.damage(name, message);
+        for (const row of damaged) {
+          if (this.#isReadFrom(contents.hash, row)) this.#findings.lose(row.kind, row.digest, finding);
         }
+      } else if (isWhole && hash !== contents.hash) {
+        this.#findings.damage(name, `${name} has other bytes than those it was written with`);
       }
     } catch (error) {
-      this.#done.set(contents.hash, this.#done.get(contents.hash) ?? this.#findings.damageFrom(name, error));
+      this.#findings.damageFrom(name, error);
     }
-    if (damaged.length === 0) return;
-    const message = `${name}: ${damaged.length} of ${contents.rows.length} entries are damaged`;
-    const finding = this.#findings.damage(name, message);
-    for (const row of damaged)
-      if (this.#isReadFrom(contents.hash, row)) this.#findings.lose(row.kind, row.digest, finding);
   }
 
-  async #checkHash(name: string, contents: PackContents): Promise<void> {
+  /** The entries that are damaged, and the SHA-256 of the bytes from front to back. */
+  async #verifyEntries(name: string, contents: PackContents): Promise<{ damaged: PackRow[]; hash: string }> {
+    const key = packKey(this.#parts.keys, contents.kind, contents.salt);
+    const damaged: PackRow[] = [];
     const sum = startChecksum();
-    for (let offset = 0; offset < contents.bytes; offset += hashBytes) {
+    const read = async (offset: number, end: number) => {
       checkInterrupted(this.#options.signal);
-      const length = Math.min(hashBytes, contents.bytes - offset);
-      const bytes = await this.#parts.backend.read(name, { offset, length });
-      this.bytesRead += length;
-      sum.update(bytes);
+      const bytes = await this.#parts.backend.read(name, { offset, length: end - offset });
+      this.bytesRead += bytes.byteLength;
+      return bytes;
+    };
+    const verify = async (row: PackRow, stored: Uint8Array) => {
+      const opened = openEntry(key, contents.hash, row, stored, this.#parts.digester);
+      await opened.catch(() => damaged.push(row));
+    };
+    let at = 0;
+    for (const { rows, start, end } of rowGroups(contents.rows)) {
+      try {
+        if (start > at) sum.update(await read(at, start));
+        const bytes = await read(start, end);
+        sum.update(bytes);
+        await Promise.all(rows.map((row) => verify(row, partOf(bytes, start, row))));
+      } catch (error) {
+        if (!saysDamage(error)) throw error;
+        for (const row of rows) {
+          const { offset, storedBytes } = row;
+          await read(offset, offset + storedBytes).then(
+            (bytes) => verify(row, bytes),
+            () => damaged.push(row),
+          );
+        }
+      }
+      at = end;
     }
-    if (sum.digest('hex') === contents.hash || this.#done.get(contents.hash)) return;
-    const message = `${name} has other bytes than those it was written with`;
-    this.#done.set(contents.hash, this.#findings.damage(name, message));
+    if (at < contents.bytes) sum.update(await read(at, contents.bytes));
+    return { damaged, hash: sum.digest('hex') };
   }
 
   /** Whether this is the copy of the entry that readers use. */
@@ -180,8 +204,30 @@ class PackCheck {
   }
 
   #report(): void {
-    this.#options.onProgress?.({ stage: 'packs', done: this.#done.size, total: this.#present.size });
+    this.#options.onProgress?.({ stage: 'packs', done: this.#seen.size, total: this.#present.size });
   }
+}
+
+/** Rows that follow one another without a gap, in groups that are read at once, from `start` to `end`. */
+function* rowGroups(rows: readonly PackRow[]): Generator<{ rows: PackRow[]; start: number; end: number }> {
+  let group: PackRow[] = [];
+  let start = 0;
+  let end = 0;
+  for (const row of rows) {
+    if (group.length > 0 && (row.offset !== end || end - start >= readBytesMax)) {
+      yield { rows: group, start, end };
+      group = [];
+    }
+    if (group.length === 0) start = row.offset;
+    group.push(row);
+    end = row.offset + row.storedBytes;
+  }
+  if (group.length > 0) yield { rows: group, start, end };
+}
+
+/** The bytes of one row out of those that begin at `start` of the pack. */
+function partOf(bytes: Uint8Array, start: number, row: PackRow): Uint8Array {
+  return bytes.subarray(row.offset - start, row.offset - start + row.storedBytes);
 }
 
 /** Whether every row that the index file has is in the pack's own trailer. */
@@ -189,10 +235,9 @@ function contains(contents: PackContents, indexed: IndexedPack): boolean {
   const own = indexedPack(contents).rows;
   if (own.equals(indexed.rows)) return true;
   const rows = new Set<string>();
-  const rowBytes = own.byteLength / Math.max(contents.rows.length, 1);
-  for (let at = 0; at < own.byteLength; at += rowBytes) rows.add(own.toString('latin1', at, at + rowBytes));
-  for (let at = 0; at < indexed.rows.byteLength; at += rowBytes) {
-    if (!rows.has(indexed.rows.toString('latin1', at, at + rowBytes))) return false;
+  for (let at = 0; at < own.byteLength; at += indexRowBytes) rows.add(own.toString('latin1', at, at + indexRowBytes));
+  for (let at = 0; at < indexed.rows.byteLength; at += indexRowBytes) {
+    if (!rows.has(indexed.rows.toString('latin1', at, at + indexRowBytes))) return false;
   }
   return true;
 }

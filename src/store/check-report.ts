@@ -1,6 +1,6 @@
 /** What a check found: collected here, never thrown. */
 import { type Digest, digestKey } from '../core/digest.ts';
-import { isCovaultError } from '../core/errors.ts';
+import { type CovaultError, isCovaultError } from '../core/errors.ts';
 import type { EntryKind } from './pack-format.ts';
 
 /** A place in a snapshot that cannot be restored as it was. */
@@ -38,6 +38,11 @@ export interface CheckReport {
   findings: CheckFinding[];
 }
 
+/** Whether an error says that stored bytes cannot be had: damaged, of an unknown version, or on a bad sector. */
+export function saysDamage(error: unknown): error is CovaultError {
+  return ['E_CORRUPT', 'E_VERSION', 'E_IO'].includes(isCovaultError(error) ? error.code : '');
+}
+
 /** Paths named for one finding; beyond, they are only counted. */
 export const affectedPathsMax = 100;
 
@@ -56,10 +61,8 @@ export class CheckFindings {
 
   /** Records a failure that says the file is bad; anything else is thrown on. */
   damageFrom(file: string, error: unknown): CheckFinding {
-    for (const code of ['E_CORRUPT', 'E_VERSION', 'E_NOT_FOUND'] as const) {
-      if (isCovaultError(error, code)) return this.damage(file, error.message);
-    }
-    throw error;
+    if (!saysDamage(error) && !isCovaultError(error, 'E_NOT_FOUND')) throw error;
+    return this.damage(file, error.message);
   }
 
   /** Takes note that an entry is lost by this damage. */

@@ -1,13 +1,13 @@
 /** The part of a check that looks at snapshots: every tree and recipe can be read, every block is there. */
 import type { Digest } from '../core/digest.ts';
 import { digestHex } from '../core/digest.ts';
-import { checkInterrupted, isCovaultError } from '../core/errors.ts';
+import { checkInterrupted } from '../core/errors.ts';
 import type { ObjectKind } from '../core/ports.ts';
 import { decodeRecipe, isBlock, type Segment } from '../core/recipe.ts';
 import type { SnapshotRecord } from '../core/snapshot.ts';
 import { decodeTree, type FileEntry, type TreeEntry } from '../core/tree.ts';
 import type { CheckOptions, CheckParts } from './check-parts.ts';
-import { addAffected, type CheckFinding, type CheckFindings } from './check-report.ts';
+import { addAffected, type CheckFinding, type CheckFindings, saysDamage } from './check-report.ts';
 import { RowSet } from './entry-table.ts';
 import { packName, snapshotName } from './layout.ts';
 import { SnapshotList } from './snapshots.ts';
@@ -125,7 +125,7 @@ class SnapshotWalk {
   }
 
   #lose(kind: ObjectKind, digest: Digest, path: Buffer, error: unknown): void {
-    if (!isCovaultError(error, 'E_CORRUPT') && !isCovaultError(error, 'E_VERSION')) throw error;
+    if (!saysDamage(error)) throw error;
     const pack = this.#parts.catalog.find(kind, digest)?.pack.hash;
     const finding = this.#findings.damage(pack ? packName(pack) : kind, error.message);
     this.#findings.lose(kind, digest, finding);

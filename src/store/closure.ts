@@ -1,10 +1,11 @@
 /** Everything that a tree refers to, directly or not: whether it is all in the store. */
 import { type Digest, digestHex } from '../core/digest.ts';
-import { checkInterrupted, isCovaultError } from '../core/errors.ts';
+import { checkInterrupted } from '../core/errors.ts';
 import type { ObjectKind } from '../core/ports.ts';
 import { decodeRecipe, isBlock, type Segment } from '../core/recipe.ts';
 import { decodeTree, type TreeEntry } from '../core/tree.ts';
 import type { Catalog } from './catalog.ts';
+import { saysDamage } from './check-report.ts';
 import type { EntryReader } from './entry-reader.ts';
 import { RowSet } from './entry-table.ts';
 
@@ -81,7 +82,7 @@ class ClosureWalk {
       if (kind === 'recipe') this.#meetSegments(decodeRecipe(bytes).segments);
       else for (const entry of decodeTree(bytes)) this.#meetEntry(entry);
     } catch (error) {
-      if (!isCovaultError(error, 'E_CORRUPT') && !isCovaultError(error, 'E_VERSION')) throw error;
+      if (!saysDamage(error)) throw error;
       this.#miss(error.message);
     }
   }

@@ -8,9 +8,13 @@
  *       11      5  zero
  *       16     16  id of the store
  *       32     32  salt: random, new for every file
+ *
+ * Every file but a pack (whose name does this) ends with 32 bytes of SHA-256 over all before them: damage can be told
+ * from a wrong password and from a newer version, and found without a password. Later versions keep to this.
  */
 import { randomBytesOf } from '../core/clock.ts';
 import { CovaultError } from '../core/errors.ts';
+import { checksum, checksumBytes } from './cipher.ts';
 
 export const headerBytes = 64;
 export const storeIdBytes = 16;
@@ -77,4 +81,17 @@ export function decodeHeader(
     throw new CovaultError('E_CORRUPT', `${name} belongs to another store`);
   }
   return { kind: expect.kind, storeId: new Uint8Array(storeId), salt: new Uint8Array(view.subarray(32, 64)) };
+}
+
+/** `bytes` with their SHA-256 behind them. */
+export function withFileSum(bytes: Uint8Array): Uint8Array {
+  return Buffer.concat([bytes, checksum(bytes)]);
+}
+
+/** @throws CovaultError `E_CORRUPT` if `bytes` do not end with the SHA-256 of those before. */
+export function checkFileSum(bytes: Uint8Array, name: string): void {
+  const end = bytes.byteLength - checksumBytes;
+  if (end < headerBytes || Buffer.compare(bytes.subarray(end), checksum(bytes.subarray(0, end))) !== 0) {
+    throw new CovaultError('E_CORRUPT', `${name} is damaged`);
+  }
 }

@@ -15,8 +15,16 @@
 import { argon2 } from 'node:crypto';
 import { promisify } from 'node:util';
 import { CovaultError } from '../core/errors.ts';
-import { checksum, checksumBytes, cipherKeyBytes, decrypt, encrypt, nonceBytes, tagBytes } from './cipher.ts';
-import { decodeHeader, encodeHeader, fileKinds, headerBytes, newHeader } from './file-header.ts';
+import { checksumBytes, cipherKeyBytes, decrypt, encrypt, nonceBytes, tagBytes } from './cipher.ts';
+import {
+  checkFileSum,
+  decodeHeader,
+  encodeHeader,
+  fileKinds,
+  headerBytes,
+  newHeader,
+  withFileSum,
+} from './file-header.ts';
 import { masterKeyBytes } from './keys.ts';
 
 const argon2InPool = promisify(argon2);
@@ -52,15 +60,14 @@ export async function wrapMasterKey(
 ): Promise<Uint8Array> {
   if (!isSensible(kdf)) throw new CovaultError('E_BAD_INPUT', 'parameters of Argon2id are out of bounds');
   const header = newHeader(fileKinds.key, storeId);
-  const slot = Buffer.alloc(slotBytes);
+  const slot = Buffer.alloc(checksumAt);
   slot.set(encodeHeader(header), 0);
   slot.writeUInt32LE(kdf.memoryKiB, headerBytes);
   slot.writeUInt32LE(kdf.passes, headerBytes + 4);
   slot.writeUInt32LE(kdf.parallelism, headerBytes + 8);
   const key = await passwordKey(password, header.salt, kdf);
   slot.set(encrypt({ key, nonce: zeroNonce, associated: slot.subarray(0, wrappedAt) }, master), wrappedAt);
-  slot.set(checksum(slot.subarray(0, checksumAt)), checksumAt);
-  return slot;
+  return withFileSum(slot);
 }
 
 /**
@@ -87,12 +94,10 @@ export function decodeSlot(
   name: string,
   storeId: Uint8Array,
 ): { salt: Uint8Array; kdf: KdfParameters } {
+  checkFileSum(slot, name);
   const { salt } = decodeHeader(slot, name, { kind: fileKinds.key, storeId });
+  if (slot.byteLength !== slotBytes) throw new CovaultError('E_CORRUPT', `${name} is not a key`);
   const view = Buffer.from(slot.buffer, slot.byteOffset, slot.byteLength);
-  const sum = view.subarray(checksumAt);
-  if (view.byteLength !== slotBytes || !sum.equals(checksum(view.subarray(0, checksumAt)))) {
-    throw new CovaultError('E_CORRUPT', `${name} is damaged`);
-  }
   const kdf: KdfParameters = {
     memoryKiB: view.readUInt32LE(headerBytes),
     passes: view.readUInt32LE(headerBytes + 4),

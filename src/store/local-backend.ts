@@ -1,6 +1,6 @@
 /** A store in a local directory: one file per name, folders as directories, readable by its owner only. */
 import { type Dirent, promises as fs } from 'node:fs';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { isTemporaryName, makeDirectoryDurably, removeFileDurably, writeFileAtomic } from '../core/atomic-file.ts';
 import type { Clock } from '../core/clock.ts';
 import { systemClock } from '../core/clock.ts';
@@ -15,9 +15,10 @@ import { configName } from './layout.ts';
  */
 const leftoverAgeMs = 60 * 60 * 1000;
 
-/**
- * Names, in the root of a file system, that belong to the file system and not to the store.
- */
+/** Files whose sizes are asked for at once. */
+const filesAtOnce = 64;
+
+/** Names, in the root of a file system, that belong to the file system and not to the store. */
 const foreignFolders = new Set(['lost+found']);
 
 /**
@@ -36,7 +37,7 @@ export function openLocalBackend(directory: string, options: { clock?: Clock } =
       checkBackendPrefix(prefix);
       const files: BackendFile[] = [];
       await eachFile(directory, prefix, async (name, path) => {
-        if (isTemporaryName(path.slice(path.lastIndexOf('/') + 1))) return;
+        if (isTemporaryName(basename(path))) return;
         const bytes = await sizeOf(path);
         if (bytes !== undefined) files.push({ name, bytes });
       });
@@ -46,7 +47,7 @@ export function openLocalBackend(directory: string, options: { clock?: Clock } =
     async write(name, chunks) {
       const path = pathOf(name);
       if ((await sizeOf(path)) !== undefined) return checkEqual(path, chunks);
-      await makeDirectoryDurably(path.slice(0, path.lastIndexOf('/')));
+      await makeDirectoryDurably(dirname(path));
       await writeFileAtomic(path, chunks);
     },
     async remove(name) {
@@ -63,7 +64,7 @@ export function openLocalBackend(directory: string, options: { clock?: Clock } =
     },
     async removeLeftovers() {
       await eachFile(directory, '', async (_name, path) => {
-        if (!isTemporaryName(path.slice(path.lastIndexOf('/') + 1))) return;
+        if (!isTemporaryName(basename(path))) return;
         const changedMs = await fs.lstat(path).then(
           (status) => status.mtimeMs,
           () => undefined,
@@ -74,16 +75,20 @@ export function openLocalBackend(directory: string, options: { clock?: Clock } =
   };
 }
 
-/** Calls `visit` for everything below the folder `prefix` that is not a directory. */
+/** Calls `visit` for everything below the folder `prefix` that is not a directory, many at once. */
 async function eachFile(
   directory: string,
   prefix: string,
   visit: (name: string, path: string) => Promise<void>,
 ): Promise<void> {
-  for (const entry of await readFolder(join(directory, prefix))) {
-    const name = prefix + entry.name;
-    if (!entry.isDirectory()) await visit(name, join(directory, name));
-    else if (prefix !== '' || !foreignFolders.has(entry.name)) await eachFile(directory, `${name}/`, visit);
+  const entries = await readFolder(join(directory, prefix));
+  const names = entries.filter((entry) => !entry.isDirectory()).map((entry) => prefix + entry.name);
+  for (let at = 0; at < names.length; at += filesAtOnce) {
+    await Promise.all(names.slice(at, at + filesAtOnce).map((name) => visit(name, join(directory, name))));
+  }
+  for (const entry of entries) {
+    const isForeign = prefix === '' && foreignFolders.has(entry.name);
+    if (entry.isDirectory() && !isForeign) await eachFile(directory, `${prefix}${entry.name}/`, visit);
   }
 }
 

@@ -55,7 +55,7 @@ export class PackQueue {
   /** Makes everything added so far durable. */
   async flush(): Promise<void> {
     this.#close();
-    while (this.#writes.size > 0) await Promise.all(this.#writes);
+    await Promise.all([...this.#writes]);
     this.check();
   }
 

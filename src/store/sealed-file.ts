@@ -10,8 +10,18 @@
  * binding, so that one file's bytes are not taken for another's.
  */
 import { CovaultError } from '../core/errors.ts';
-import { checksum, checksumBytes, decrypt, encrypt, nonceBytes } from './cipher.ts';
-import { decodeHeader, encodeHeader, type FileKind, fileKinds, headerBytes, newHeader } from './file-header.ts';
+import { checksumBytes, decrypt, encrypt, nonceBytes } from './cipher.ts';
+import {
+  checkFileSum,
+  decodeHeader,
+  encodeHeader,
+  type FileHeader,
+  type FileKind,
+  fileKinds,
+  headerBytes,
+  newHeader,
+  withFileSum,
+} from './file-header.ts';
 import type { KeyPurpose, StoreKeys } from './keys.ts';
 
 export type SealedKind = 'config' | 'index' | 'snapshot';
@@ -34,9 +44,7 @@ export function sealFile(kind: SealedKind, binding: string, keys: StoreKeys, pay
   const head = encodeHeader(header);
   const key = keys.fileKey(purposes[kind].purpose, header.salt);
   const body = encrypt({ key, nonce: zeroNonce, associated: associatedData(head, binding) }, payload);
-  const whole = Buffer.concat([head, body, new Uint8Array(checksumBytes)]);
-  whole.set(checksum(whole.subarray(0, -checksumBytes)), whole.byteLength - checksumBytes);
-  return whole;
+  return withFileSum(Buffer.concat([head, body]));
 }
 
 /**
@@ -61,14 +69,9 @@ export function openSealedFile(
 }
 
 /** Checks all that can be checked without a key; throws as `openSealedFile` does. */
-export function checkSealedFile(kind: SealedKind, bytes: Uint8Array, name: string, storeId?: Uint8Array) {
-  const expect = { kind: purposes[kind].kind, ...(storeId && { storeId }) };
-  const header = decodeHeader(bytes, name, expect);
-  const sum = Buffer.from(bytes.subarray(-checksumBytes));
-  if (!sum.equals(checksum(bytes.subarray(0, -checksumBytes)))) {
-    throw new CovaultError('E_CORRUPT', `${name} is damaged`);
-  }
-  return header;
+export function checkSealedFile(kind: SealedKind, bytes: Uint8Array, name: string, storeId?: Uint8Array): FileHeader {
+  checkFileSum(bytes, name);
+  return decodeHeader(bytes, name, { kind: purposes[kind].kind, ...(storeId && { storeId }) });
 }
 
 function associatedData(head: Uint8Array, binding: string): Uint8Array {

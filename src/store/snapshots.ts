@@ -3,6 +3,7 @@ import { isCovaultError } from '../core/errors.ts';
 import { decodeSnapshotRecord, type SnapshotRecord } from '../core/snapshot.ts';
 import type { Backend } from './backend.ts';
 import type { StoreNotice } from './catalog.ts';
+import { saysDamage } from './check-report.ts';
 import type { StoreKeys } from './keys.ts';
 import { isStoreFile, snapshotsFolder } from './layout.ts';
 import { openSealedFile } from './sealed-file.ts';
@@ -36,7 +37,7 @@ export class SnapshotList {
         records.push(record);
       } catch (error) {
         if (isCovaultError(error, 'E_NOT_FOUND')) continue;
-        if (!isCovaultError(error, 'E_CORRUPT') && !isCovaultError(error, 'E_VERSION')) throw error;
+        if (!saysDamage(error)) throw error;
         this.#damaged.set(name, { file: name, message: error.message });
       }
     }

@@ -254,7 +254,7 @@ export class Store implements SnapshotReader {
     await addKeySlot(this.#backend, this.#keys.storeId, this.#master, password, kdf);
   }
 
-  /** Forgets the keys and the cache; to be called when nothing is under way any more. Idempotent. */
+  /** Lets go of the master key, the index and the cache, when nothing is under way any more. Idempotent. */
   async close(): Promise<void> {
     this.#master.fill(0);
     this.#catalog = new Catalog(this.#backend, this.#keys);
