@@ -14,7 +14,13 @@ export function packHolderRuns(holders: readonly (readonly string[])[]): unknown
   const sets = new Positions<string>();
   const packedSets: number[][] = [];
   const runs: number[] = [];
+  let before: readonly string[] | undefined;
   for (const list of holders) {
+    if (list === before) {
+      runs[runs.length - 2] = (runs.at(-2) ?? 0) + 1;
+      continue;
+    }
+    before = list;
     const set = list.map((name) => names.of(name));
     const position = sets.of(set.join(' '));
     if (position === packedSets.length) packedSets.push(set);
