@@ -82,7 +82,129 @@ export interface MutationLogOptions {
   coarseRecordsMax?: number;
 }
 
+/** What a session has counted since it was mounted, and its present state. */
+export interface SessionCounters {
+  transport: 'device' | 'io_uring';
+  dataMode: 'writeback' | 'write-through';
+  /** Why the connection failed; empty unless it did. */
+  failure: string;
+  /** Requests of the kernel by operation; absent = none. */
+  requests: Record<string, number>;
+  /** Answers with an errno, "no such file" included. */
+  errors: number;
+  malformed: number;
+  /** Bytes that requests read and wrote; cached reads are not requests. */
+  bytesRead: number;
+  bytesWritten: number;
+  threads: number;
+  threadsPeak: number;
+  /** Of a live data directory. */
+  engine?: EngineCounters;
+}
+
+export interface EngineCounters {
+  /** Inodes that the kernel knows. */
+  inodes: number;
+  pathDescriptors: number;
+  dataDescriptors: number;
+  /** Of both: held because the inode could not be opened again (unlinked, or no file handles). */
+  pinnedDescriptors: number;
+  openHandles: number;
+  reopened: number;
+  /** File handles identify inodes. */
+  privileged: boolean;
+}
+
+/** One request of a read-only tree; which fields matter depends on the operation (`native/src/forward.h`). */
+export interface TreeRequest {
+  id: number;
+  operation: number;
+  node: bigint;
+  handle: number;
+  offset: number;
+  size: number;
+  name: Uint8Array;
+}
+
+export type TreeOperation =
+  | 'lookup'
+  | 'attributes'
+  | 'readDirectory'
+  | 'readDirectoryPlus'
+  | 'readLink'
+  | 'read'
+  | 'getXattr'
+  | 'listXattrs'
+  | 'releaseDirectory';
+
+/** Numbers of the answers' layout; see `native/src/forward.h`, the only place where they stand. */
+export interface TreeLayout {
+  node: number;
+  size: number;
+  blocks: number;
+  atimeNs: number;
+  mtimeNs: number;
+  ctimeNs: number;
+  rdev: number;
+  mode: number;
+  nlink: number;
+  uid: number;
+  gid: number;
+  cacheMs: number;
+  nameBytes: number;
+  directoryOffset: number;
+  attributesBytes: number;
+  operations: Record<TreeOperation, number>;
+}
+
+interface AnySessionOptions {
+  /** Of /dev/fuse, mounted; taken over. */
+  fuseFd: number;
+  mountpoint: string;
+  /** Path of `fusermount3`, or empty for root: detaches the mount when the process ends. */
+  helper: string;
+  transport: 'auto' | 'device' | 'io_uring';
+}
+
+export interface DataSessionOptions extends AnySessionOptions {
+  directoryFd: number;
+  dataMode: 'writeback' | 'write-through';
+  log: MutationLog;
+}
+
+export interface TreeSessionOptions extends AnySessionOptions {
+  /** Requests under way at once; more wait in the kernel. */
+  inFlightMax: number;
+  /** Requests wait to be taken. */
+  onRequests: () => void;
+}
+
+/** The threads behind one mount. Keeps the process alive until it has stopped. */
+export interface NativeSession {
+  /** Resolves with what went wrong, or an empty text. */
+  start(): Promise<string>;
+  /** Ends the threads; what is still mounted fails with ENOTCONN. Idempotent. */
+  stop(): Promise<void>;
+  counters(): SessionCounters;
+  /** All requests that wait; none = `onRequests` comes with the next one. */
+  requests(): TreeRequest[];
+  /** @param errno 0, or a positive number. */
+  answer(id: number, errno: number, payload?: Uint8Array): void;
+}
+
 export interface Addon {
+  mountFlags: { readOnly: number; noSuid: number; noDevices: number; noExecution: number };
+  mountFuse(mountpoint: string, flags: number, options: string): Promise<void>;
+  unmountFuse(mountpoint: string, lazy: boolean): Promise<void>;
+  /** Flushes a mount to its server, from a thread of its own. */
+  syncMount(mountpoint: string): Promise<void>;
+  socketPair(): [number, number];
+  receiveDescriptor(socket: number): number;
+  treeLayout: TreeLayout;
+  Session: new (
+    options: DataSessionOptions | TreeSessionOptions,
+    onEnd: (reason: 'unmounted' | 'failed') => void,
+  ) => NativeSession;
   mutationLayout: MutationLayout;
   MutationLog: new (options: MutationLogOptions, wake: () => void) => MutationLog;
   cutBlocks(bytes: Uint8Array, minBytes: number, normalBytes: number, maxBytes: number, last: boolean): Uint32Array;

@@ -1,0 +1,136 @@
+/**
+ * One mount and the threads behind it, from mount to end: what live data directories and read-only trees have in common.
+ *
+ * States: mounted → (unmounting →) ended. It ends once, whoever ends it: `unmount`, somebody outside, or a failure.
+ */
+import { closeSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
+import { CovaultError } from '../core/errors.ts';
+import { type DataSessionOptions, loadAddon, type NativeSession, type TreeSessionOptions } from './addon.ts';
+import { deviceOfMount, type Mounter, type MountRestrictions } from './mounting.ts';
+
+export interface UnmountOptions {
+  /**
+   * Unmount although it is in use: what was written is flushed, the mount leaves its place at once, and files that are
+   * still open fail with ENOTCONN after a short time. For the end of a daemon.
+   */
+  lazy?: boolean;
+}
+
+/** How long a lazily detached mount may still serve open files, milliseconds. */
+const lazyGraceMs = 2000;
+
+/** How the threads are to be made, apart from what the mount itself decides. */
+export type SessionParts =
+  | Omit<DataSessionOptions, 'fuseFd' | 'mountpoint' | 'helper'>
+  | Omit<TreeSessionOptions, 'fuseFd' | 'mountpoint' | 'helper'>;
+
+type EndReason = 'unmounted' | 'failed';
+
+export class Mounted {
+  readonly mountpoint: string;
+  readonly native: NativeSession;
+  /** Resolves when the connection has ended and the threads are gone; rejects with `E_MOUNT` if it failed. */
+  readonly ended: Promise<void>;
+  /** "major:minor" of the mounted file system. */
+  readonly device: string | undefined;
+  readonly #mounter: Mounter;
+  readonly #connection: PromiseWithResolvers<EndReason>;
+  #unmounting: Promise<void> | undefined;
+  #isEnded = false;
+
+  private constructor(parts: {
+    mountpoint: string;
+    native: NativeSession;
+    mounter: Mounter;
+    device: string | undefined;
+    connection: PromiseWithResolvers<EndReason>;
+  }) {
+    this.mountpoint = parts.mountpoint;
+    this.native = parts.native;
+    this.device = parts.device;
+    this.#mounter = parts.mounter;
+    this.#connection = parts.connection;
+    this.ended = parts.connection.promise.then((reason) => this.#end(reason));
+    // Whoever waits for it learns of a failure; nobody has to.
+    this.ended.catch(() => undefined);
+  }
+
+  /**
+   * Mounts and starts to answer.
+   *
+   * @throws CovaultError `E_MOUNT` or `E_REQUIREMENT`; then nothing is mounted.
+   */
+  static async open(
+    mounter: Mounter,
+    options: { mountpoint: string; restrictions: MountRestrictions; parts: SessionParts },
+  ): Promise<Mounted> {
+    const { mountpoint, restrictions, parts } = options;
+    const fuseFd = await mounter.mount(mountpoint, restrictions);
+    const connection = Promise.withResolvers<EndReason>();
+    let native: NativeSession | undefined;
+    try {
+      const all = { ...parts, fuseFd, mountpoint, helper: mounter.helper };
+      native = new (loadAddon().Session)(all, connection.resolve);
+      const problem = await native.start();
+      if (problem !== '') throw new CovaultError('E_MOUNT', `${mountpoint} cannot be served: ${problem}`);
+      const device = await deviceOfMount(mountpoint);
+      return new Mounted({ mountpoint, native, mounter, device, connection });
+    } catch (error) {
+      await mounter.unmount(mountpoint, true).catch(() => undefined);
+      if (native) await native.stop();
+      else closeSync(fuseFd);
+      throw error;
+    }
+  }
+
+  get isEnded(): boolean {
+    return this.#isEnded;
+  }
+
+  /** @throws CovaultError `E_MOUNT` if it is in use (unless lazy); it is mounted as before then. */
+  unmount(options: UnmountOptions = {}): Promise<void> {
+    if (this.#isEnded) return this.ended;
+    this.#unmounting ??= this.#unmount(options).finally(() => {
+      this.#unmounting = undefined;
+    });
+    return this.#unmounting;
+  }
+
+  /**
+   * Everything written before the call has been answered by the threads when it resolves.
+   *
+   * @throws CovaultError `E_MOUNT` if the mount has ended.
+   */
+  async flush(): Promise<void> {
+    if (this.#isEnded) throw new CovaultError('E_MOUNT', `${this.mountpoint} is not mounted any more`);
+    await loadAddon().syncMount(this.mountpoint);
+  }
+
+  async #unmount({ lazy = false }: UnmountOptions): Promise<void> {
+    // Somebody else may have unmounted it, or mounted something upon it.
+    const isOurs = this.device !== undefined && (await deviceOfMount(this.mountpoint)) === this.device;
+    if (isOurs) {
+      await this.flush().catch(() => undefined);
+      await this.#mounter.unmount(this.mountpoint, lazy);
+    }
+    // Open files, or other mount namespaces, may hold on to what has left its place.
+    const grace = new AbortController();
+    const isOver = await Promise.race([
+      this.ended.then(() => true),
+      delay(lazyGraceMs, false, { signal: grace.signal }).catch(() => true),
+    ]);
+    grace.abort();
+    if (!isOver) this.#connection.resolve('unmounted');
+    await this.ended;
+  }
+
+  async #end(reason: EndReason): Promise<void> {
+    this.#isEnded = true;
+    const { failure } = this.native.counters();
+    // A mount whose threads gave up would only answer with errors.
+    if (reason === 'failed') await this.#mounter.unmount(this.mountpoint, true).catch(() => undefined);
+    await this.native.stop();
+    if (reason === 'failed') throw new CovaultError('E_MOUNT', `${this.mountpoint} is no longer served: ${failure}`);
+  }
+}

@@ -1,0 +1,171 @@
+/**
+ * A live data directory under a mount: requests are answered by native threads, never by JavaScript, and mutations come
+ * out in one order.
+ *
+ * The process that calls this must never touch the mount itself from its JavaScript thread (`docs/design/mount.md`);
+ * it reaches the data through `directoryFd`.
+ */
+import { closeSync, constants, fstatSync, openSync } from 'node:fs';
+import type { Mutation } from '../core/mutation.ts';
+import type { EngineCounters, MutationLogStatistics, SessionCounters } from './addon.ts';
+import { Mounted, type UnmountOptions } from './mounted.ts';
+import { findMounter } from './mounting.ts';
+import { checkPlaces } from './mountpoint.ts';
+import { MutationDelivery } from './mutation-delivery.ts';
+import { liftWritebackLimits } from './writeback-limits.ts';
+
+export type { UnmountOptions } from './mounted.ts';
+
+/** `writeback`: the kernel gathers writes and sends them later; `write-through`: each write reaches the engine at once. */
+export type DataMode = 'writeback' | 'write-through';
+
+export type TransportChoice = 'auto' | 'device' | 'io_uring';
+
+/**
+ * Write-through: what write(2) has accepted survives the daemon and is in the mutations, whatever the kernel; the
+ * kernel's own flush of a FUSE mount does not wait for writes under way before Linux 6.16.
+ */
+export const defaultDataMode: DataMode = 'write-through';
+
+export interface MountOptions {
+  dataDirectory: string;
+  /** An empty directory outside of the data directory; by default the data directory itself. */
+  at?: string;
+  /** Default: `defaultDataMode`. */
+  dataMode?: DataMode;
+  /** Default: `auto`, the fastest that the machine offers. */
+  transport?: TransportChoice;
+  /** Directories of Covault's own (state, stores), existing or not: mounting over or around them is refused. */
+  keepOut: string[];
+  /**
+   * Called with each batch, in order, on the JavaScript thread, also during `unmount`. What it throws is an uncaught
+   * exception.
+   */
+  onMutations(batch: Mutation[]): void;
+  /** Directories, separated by ":", in which `fusermount3` is looked for; by default the usual ones. */
+  searchPath?: string;
+  /** For tests: how much may wait for JavaScript before mutations become coarser. */
+  mutationLog?: { chunkBytes?: number; chunksMax?: number; coarseRecordsMax?: number };
+}
+
+export interface MountCounters extends SessionCounters {
+  mutations: MutationLogStatistics;
+}
+
+export type { EngineCounters, MutationLogStatistics, SessionCounters };
+
+export interface MountSession extends AsyncDisposable {
+  /** Without symlinks. */
+  readonly mountpoint: string;
+  /**
+   * The directory under the mount (O_PATH | O_DIRECTORY): what to open files with. It belongs to the session and is
+   * closed by `dispose` only.
+   */
+  readonly directoryFd: number;
+  readonly dataMode: DataMode;
+  readonly transport: 'device' | 'io_uring';
+  /**
+   * Flushes the mount and resolves when every mutation made before the call has been given to `onMutations`.
+   *
+   * @throws CovaultError or a system error if the mount has ended.
+   */
+  settle(): Promise<void>;
+  counters(): MountCounters;
+  /**
+   * Flushes, unmounts, delivers the last mutations, ends the threads. Idempotent.
+   *
+   * @throws CovaultError `E_MOUNT` if it is in use (unless lazy); it goes on as before then.
+   */
+  unmount(options?: UnmountOptions): Promise<void>;
+  /** Unmounts lazily if need be and closes `directoryFd`. Idempotent. */
+  dispose(): Promise<void>;
+  /**
+   * Resolves when it is unmounted, from outside too, and the last mutations were delivered; rejects with `E_MOUNT` if the
+   * engine failed.
+   */
+  readonly closed: Promise<void>;
+}
+
+/**
+ * Mounts a data directory, in place or elsewhere. A dead mount of Covault at that place (its daemon was killed) is
+ * taken away first.
+ *
+ * @throws CovaultError `E_BAD_INPUT`, `E_NOT_FOUND`, `E_MOUNT` or `E_REQUIREMENT`; then nothing has changed.
+ */
+export async function mountDataDirectory(options: MountOptions): Promise<MountSession> {
+  const mounter = await findMounter(options.searchPath);
+  const { dataDirectory, at, keepOut } = options;
+  const places = await checkPlaces({ dataDirectory, at, keepOut }, (place) => mounter.unmount(place, true));
+  // Opened before anything is mounted over it.
+  const directoryFd = openSync(places.dataDirectory, pathOnly | constants.O_DIRECTORY);
+  let delivery: MutationDelivery | undefined;
+  try {
+    const rootInode = fstatSync(directoryFd, { bigint: true }).ino;
+    const { onMutations } = options;
+    delivery = new MutationDelivery({ rootInode, onMutations, ...options.mutationLog });
+    const { transport = 'auto', dataMode = defaultDataMode } = options;
+    const parts = { transport, directoryFd, dataMode, log: delivery.log };
+    const { mountpoint, restrictions } = places;
+    const mounted = await Mounted.open(mounter, { mountpoint, restrictions, parts });
+    if (mounted.device !== undefined) await liftWritebackLimits(mounted.device);
+    return new DataDirectorySession(mounted, directoryFd, delivery);
+  } catch (error) {
+    delivery?.close();
+    closeSync(directoryFd);
+    throw error;
+  }
+}
+
+/** O_PATH of Linux, which Node.js does not name. */
+const pathOnly = 0o10000000;
+
+class DataDirectorySession implements MountSession {
+  readonly mountpoint: string;
+  readonly directoryFd: number;
+  readonly dataMode: DataMode;
+  readonly transport: 'device' | 'io_uring';
+  readonly closed: Promise<void>;
+  readonly #mounted: Mounted;
+  readonly #delivery: MutationDelivery;
+  #disposal: Promise<void> | undefined;
+
+  constructor(mounted: Mounted, directoryFd: number, delivery: MutationDelivery) {
+    const { dataMode, transport } = mounted.native.counters();
+    this.mountpoint = mounted.mountpoint;
+    this.directoryFd = directoryFd;
+    this.dataMode = dataMode;
+    this.transport = transport;
+    this.#mounted = mounted;
+    this.#delivery = delivery;
+    this.closed = mounted.ended.finally(() => this.#finish());
+    this.closed.catch(() => undefined);
+  }
+
+  async settle(): Promise<void> {
+    await this.#mounted.flush();
+    await this.#delivery.deliverAll();
+  }
+
+  counters(): MountCounters {
+    return { ...this.#mounted.native.counters(), mutations: this.#delivery.statistics() };
+  }
+
+  async unmount(options: UnmountOptions = {}): Promise<void> {
+    await this.#mounted.unmount(options);
+    await this.closed;
+  }
+
+  dispose(): Promise<void> {
+    this.#disposal ??= this.unmount({ lazy: true }).finally(() => closeSync(this.directoryFd));
+    return this.#disposal;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.dispose();
+  }
+
+  async #finish(): Promise<void> {
+    await this.#delivery.deliverAll();
+    this.#delivery.close();
+  }
+}
