@@ -6,7 +6,7 @@
 import { closeSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { CovaultError } from '../core/errors.ts';
-import { type DataSessionOptions, loadAddon, type NativeSession, type TreeSessionOptions } from './addon.ts';
+import { type DataSessionOptions, loadAddon, type NativeSession } from './addon.ts';
 import { deviceOfMount, type Mounter, type MountRestrictions } from './mounting.ts';
 
 export interface UnmountOptions {
@@ -23,7 +23,12 @@ const lazyGraceMs = 2000;
 /** How the threads are to be made, apart from what the mount itself decides. */
 export type SessionParts =
   | Omit<DataSessionOptions, 'fuseFd' | 'mountpoint' | 'helper'>
-  | Omit<TreeSessionOptions, 'fuseFd' | 'mountpoint' | 'helper'>;
+  | {
+      transport: 'device';
+      inFlightMax: number;
+      /** Gives the function that is called when requests wait; called once, before the first of them. */
+      serve(native: NativeSession): () => void;
+    };
 
 type EndReason = 'unmounted' | 'failed';
 
@@ -70,8 +75,7 @@ export class Mounted {
     const connection = Promise.withResolvers<EndReason>();
     let native: NativeSession | undefined;
     try {
-      const all = { ...parts, fuseFd, mountpoint, helper: mounter.helper };
-      native = new (loadAddon().Session)(all, connection.resolve);
+      native = makeSession(parts, { fuseFd, mountpoint, helper: mounter.helper }, connection.resolve);
       const problem = await native.start();
       if (problem !== '') throw new CovaultError('E_MOUNT', `${mountpoint} cannot be served: ${problem}`);
       const device = await deviceOfMount(mountpoint);
@@ -133,4 +137,18 @@ export class Mounted {
     await this.native.stop();
     if (reason === 'failed') throw new CovaultError('E_MOUNT', `${this.mountpoint} is no longer served: ${failure}`);
   }
+}
+
+function makeSession(
+  parts: SessionParts,
+  place: { fuseFd: number; mountpoint: string; helper: string },
+  onEnd: (reason: EndReason) => void,
+): NativeSession {
+  const { Session } = loadAddon();
+  if ('log' in parts) return new Session({ ...parts, ...place }, onEnd);
+  const { transport, inFlightMax, serve } = parts;
+  let onRequests = () => {};
+  const native = new Session({ transport, inFlightMax, onRequests: () => onRequests(), ...place }, onEnd);
+  onRequests = serve(native);
+  return native;
 }
