@@ -5,7 +5,7 @@
 import type { Digest } from '../core/digest.ts';
 import { CovaultError, isCovaultError } from '../core/errors.ts';
 import type { Backend, BackendFile } from './backend.ts';
-import { saysDamage } from './check-report.ts';
+import { type StoreNotice, saysDamage } from './damage.ts';
 import { EntryTable, type Place } from './entry-table.ts';
 import { eachRow, type IndexedPack, indexedPack, readIndexFile, rowCount } from './index-file.ts';
 import type { StoreKeys } from './keys.ts';
@@ -23,13 +23,6 @@ export interface Pack {
   readonly key: Uint8Array;
   /** Missing, or of another size than it must have: what it holds counts as lost, though reading is still tried. */
   lost: boolean;
-}
-
-/** Something that is not as it should be, found on the way; work goes on. */
-export interface StoreNotice {
-  /** Name of the file within the store. */
-  file: string;
-  message: string;
 }
 
 export interface Entry {

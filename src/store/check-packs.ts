@@ -1,8 +1,9 @@
 /** The part of a check that looks at packs: against the index files, their own trailers, and all of their bytes. */
 import { checkInterrupted } from '../core/errors.ts';
 import type { CheckOptions, CheckParts } from './check-parts.ts';
-import { type CheckFinding, type CheckFindings, saysDamage } from './check-report.ts';
+import type { CheckFinding, CheckFindings } from './check-report.ts';
 import { startChecksum } from './cipher.ts';
+import { saysDamage } from './damage.ts';
 import { eachRow, type IndexedPack, indexedPack, indexRowBytes, readIndexFile } from './index-file.ts';
 import { indexesFolder, isStoreFile, packHash, packName, packsFolder } from './layout.ts';
 import { type PackContents, type PackRow, packKey } from './pack-format.ts';

@@ -1,6 +1,7 @@
 /** What a check found: collected here, never thrown. */
 import { type Digest, digestKey } from '../core/digest.ts';
-import { type CovaultError, isCovaultError } from '../core/errors.ts';
+import { isCovaultError } from '../core/errors.ts';
+import { saysDamage } from './damage.ts';
 import type { EntryKind } from './pack-format.ts';
 
 /** A place in a snapshot that cannot be restored as it was. */
@@ -36,11 +37,6 @@ export interface CheckReport {
   /** Bytes of packs that were read and verified; 0 unless all data were read. */
   bytesRead: number;
   findings: CheckFinding[];
-}
-
-/** Whether an error says that stored bytes cannot be had: damaged, of an unknown version, or on a bad sector. */
-export function saysDamage(error: unknown): error is CovaultError {
-  return ['E_CORRUPT', 'E_VERSION', 'E_IO'].includes(isCovaultError(error) ? error.code : '');
 }
 
 /** Paths named for one finding; beyond, they are only counted. */

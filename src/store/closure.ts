@@ -5,7 +5,7 @@ import type { ObjectKind } from '../core/ports.ts';
 import { decodeRecipe, isBlock, type Segment } from '../core/recipe.ts';
 import { decodeTree, type TreeEntry } from '../core/tree.ts';
 import type { Catalog } from './catalog.ts';
-import { saysDamage } from './check-report.ts';
+import { saysDamage } from './damage.ts';
 import type { EntryReader } from './entry-reader.ts';
 import { RowSet } from './entry-table.ts';
 

@@ -2,8 +2,9 @@
 import { checkInterrupted } from '../core/errors.ts';
 import type { SnapshotRecord } from '../core/snapshot.ts';
 import type { Backend } from './backend.ts';
-import { Catalog, type StoreNotice } from './catalog.ts';
+import { Catalog } from './catalog.ts';
 import { findClosure } from './closure.ts';
+import type { StoreNotice } from './damage.ts';
 import type { EntryReader } from './entry-reader.ts';
 import { type IndexedPack, rowCount, writeIndexFile } from './index-file.ts';
 import { indexFileGroups, rowsPerIndexFile, unitePacks } from './index-merge.ts';

@@ -2,8 +2,8 @@
 import { isCovaultError } from '../core/errors.ts';
 import { decodeSnapshotRecord, type SnapshotRecord } from '../core/snapshot.ts';
 import type { Backend } from './backend.ts';
-import type { StoreNotice } from './catalog.ts';
-import { saysDamage } from './check-report.ts';
+import type { StoreNotice } from './damage.ts';
+import { saysDamage } from './damage.ts';
 import type { StoreKeys } from './keys.ts';
 import { isStoreFile, snapshotsFolder } from './layout.ts';
 import { openSealedFile } from './sealed-file.ts';

@@ -1,3 +1,4 @@
+/** Files are replaced whole or not at all, and failures leave nothing behind. */
 import assert from 'node:assert/strict';
 import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';

@@ -1,3 +1,4 @@
+/** Blocks and objects go into a store, and come out of it unchanged. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { openMemoryBackend } from './memory-backend.ts';
