@@ -79,7 +79,7 @@ function packTree(directory: Directory, packed: Packed): { digest: Digest; objec
     if (object) below.push(object);
     return { ...attributesOf(name), kind: 'file', size, content };
   });
-  const bytes = encodeTree(entries);
+  const bytes = new Uint8Array(encodeTree(entries));
   const digest = testDigester.digest(bytes);
   return { digest, objects: [{ kind: 'tree', digest, bytes }, ...below] };
 }
@@ -96,7 +96,7 @@ function packFile(blocks: readonly Uint8Array[], packed: Packed) {
     const content: Content = { segments: recipe.segments };
     return { content, size: recipe.size, object: undefined };
   }
-  const bytes = encodeRecipe(recipe);
+  const bytes = new Uint8Array(encodeRecipe(recipe));
   const object: PackedObject = { kind: 'recipe', digest: testDigester.digest(bytes), bytes };
   return { content: { recipe: object.digest } as Content, size: recipe.size, object };
 }
