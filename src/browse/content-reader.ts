@@ -11,7 +11,7 @@ import { BoundedCache } from './bounded-cache.ts';
 import { type LocatedRecipe, partsOfRange, segmentAt } from './recipe-ranges.ts';
 
 export interface ContentLimits {
-  /** Bytes of blocks kept; default 64 MiB. */
+  /** Bytes of blocks kept; default 32 MiB. */
   blockBytesMax?: number;
   /** Bytes read ahead of a reader that goes on in sequence, at most; default 4 MiB, 0 switches it off. */
   readAheadBytes?: number;
@@ -43,7 +43,7 @@ export class ContentReader {
 
   constructor(blocks: BlockSource, limits: ContentLimits = {}) {
     this.#blocks = blocks;
-    this.#cache = new BoundedCache({ bytesMax: limits.blockBytesMax ?? 64 * 1024 * 1024 });
+    this.#cache = new BoundedCache({ bytesMax: limits.blockBytesMax ?? 32 * 1024 * 1024 });
     this.#readAheadBytes = limits.readAheadBytes ?? 4 * 1024 * 1024;
   }
 

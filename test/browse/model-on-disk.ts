@@ -21,6 +21,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
+import type { Xattr } from '../../src/core/tree.ts';
 import { listXattrs, makeNode, setTimes, writeXattr } from '../../src/fs/native.ts';
 import { contentOf, type ModelDirectory, type ModelFile, type ModelNode, nameCounts } from './tree-model.ts';
 
@@ -85,8 +86,7 @@ export function assertIsModel(path: string, model: ModelDirectory): void {
     assert.equal(Number(stats.uid), node.uid, `owner of ${shown}`);
     assert.equal(Number(stats.gid), node.gid, `group of ${shown}`);
     assert.equal(stats.mtimeNs, node.mtimeNs, `mtime of ${shown}`);
-    const xattrs = listXattrs(where).map(({ name, value }) => `${name}=${value}`);
-    assert.deepEqual(xattrs.sort(), node.xattrs.map(({ name, value }) => `${name}=${value}`).sort(), shown);
+    assert.deepEqual(textsOf(listXattrs(where)), textsOf(node.xattrs), `extended attributes of ${shown}`);
     if (node.kind === 'directory') {
       assert.ok(stats.isDirectory(), `${shown} is a directory`);
       const names = readdirSync(where, { encoding: 'buffer' }).map((name) => name.toString('latin1'));
@@ -109,4 +109,8 @@ export function assertIsModel(path: string, model: ModelDirectory): void {
     }
   };
   visit(Buffer.from(path), model);
+}
+
+function textsOf(xattrs: readonly Xattr[]): string[] {
+  return xattrs.map(({ name, value }) => `${Buffer.from(name)}=${Buffer.from(value).toString('hex')}`).sort();
 }

@@ -1,0 +1,192 @@
+/**
+ * Writes the contents of files into the staging directory. Files are gathered into batches; each block of a batch is
+ * fetched once, in the order in which the store packed them, and written everywhere it belongs. Holes stay holes.
+ */
+import { constants } from 'node:fs';
+import { type FileHandle, open } from 'node:fs/promises';
+import { type DigestKey, digestKey } from '../core/digest.ts';
+import { checkInterrupted } from '../core/errors.ts';
+import type { SnapshotReader } from '../core/ports.ts';
+import { type Block, isBlock } from '../core/recipe.ts';
+import { ContentReader } from './content-reader.ts';
+import { forEachBounded } from './for-each-bounded.ts';
+import type { LocatedRecipe } from './recipe-ranges.ts';
+import { reasonOf } from './restore-report.ts';
+
+export interface FileToWrite {
+  recipe: LocatedRecipe;
+  /** Where the content goes: a name that is free. */
+  path: Buffer;
+  /** All bytes are in the file, which is still open. Its descriptor is valid until this returns. */
+  written(fd: number): Promise<void> | void;
+  /** Its content could not be written; the file at `path` may be there. */
+  failed(reason: string): void;
+}
+
+interface OpenFile {
+  file: FileToWrite;
+  handle: FileHandle | undefined;
+  /** Blocks that wait in the batch. */
+  waiting: number;
+  /** All its blocks have been put into a batch. */
+  isQueued: boolean;
+  failure: string | undefined;
+}
+
+interface WaitingBlock {
+  block: Block;
+  targets: { open: OpenFile; offset: number }[];
+}
+
+export interface ContentWriterOptions {
+  signal?: AbortSignal | undefined;
+  onWritten: (bytes: number) => void;
+  /** Bounds of a batch; defaults 512 files (each is open until it is written) and 8192 blocks. */
+  filesMax?: number;
+  blocksMax?: number;
+}
+
+/** Bytes of blocks fetched ahead of those being written. */
+const windowBytes = 8 * 1024 * 1024;
+
+/** Blocks written at one time. */
+const blocksAtOnce = 6;
+
+const createFlags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
+
+export class ContentWriter {
+  readonly #reader: SnapshotReader;
+  /** Only its cache: blocks that a later batch needs again. */
+  readonly #blocks: ContentReader;
+  readonly #options: ContentWriterOptions;
+  readonly #open = new Set<OpenFile>();
+  #waiting = new Map<DigestKey, WaitingBlock>();
+
+  constructor(reader: SnapshotReader, options: ContentWriterOptions) {
+    this.#reader = reader;
+    this.#blocks = new ContentReader(reader);
+    this.#options = options;
+  }
+
+  /** Queues a file; writes the batch when it is full. @throws what is not about one file, such as `ENOSPC`. */
+  async add(file: FileToWrite): Promise<void> {
+    const opened: OpenFile = { file, handle: undefined, waiting: 0, isQueued: false, failure: undefined };
+    this.#open.add(opened);
+    try {
+      opened.handle = await open(file.path, createFlags, 0o600);
+      if (file.recipe.size > 0) await opened.handle.truncate(file.recipe.size);
+    } catch (error) {
+      opened.failure = reasonOf(error);
+    }
+    for (const [position, segment] of file.recipe.segments.entries()) {
+      if (opened.failure !== undefined) break;
+      if (!isBlock(segment)) continue;
+      this.#queue(opened, segment, file.recipe.starts[position] as number);
+      if (this.#waiting.size >= (this.#options.blocksMax ?? 8192)) await this.#writeBlocks();
+    }
+    opened.isQueued = true;
+    if (this.#open.size >= (this.#options.filesMax ?? 512)) await this.flush();
+  }
+
+  /** Writes everything queued; afterwards each file was told `written` or `failed`. */
+  async flush(): Promise<void> {
+    await this.#writeBlocks();
+    for (const opened of this.#open) await this.#finish(opened);
+  }
+
+  /** Closes what is open, after an error. */
+  async close(): Promise<void> {
+    await Promise.allSettled([...this.#open].map(({ handle }) => handle?.close()));
+    this.#open.clear();
+  }
+
+  #queue(opened: OpenFile, block: Block, offset: number): void {
+    const key = digestKey(block.digest);
+    const waiting = this.#waiting.get(key) ?? { block, targets: [] };
+    this.#waiting.set(key, waiting);
+    waiting.targets.push({ open: opened, offset });
+    opened.waiting += 1;
+  }
+
+  /** Writes the waiting blocks, window by window; while one is written the next is fetched. */
+  async #writeBlocks(): Promise<void> {
+    const blocks = [...this.#waiting.values()];
+    this.#waiting = new Map();
+    const windows = windowsOf(inReadOrder(blocks, this.#reader));
+    let ahead = this.#prefetch(windows[0]);
+    for (const [position, window] of windows.entries()) {
+      await ahead;
+      ahead = this.#prefetch(windows[position + 1]);
+      await forEachBounded(window, blocksAtOnce, (waiting) => this.#writeBlock(waiting));
+    }
+  }
+
+  /** Never rejects: what cannot be fetched is met again when it is written. */
+  async #prefetch(window: readonly WaitingBlock[] | undefined): Promise<void> {
+    if (window === undefined || this.#reader.prefetch === undefined) return;
+    const { signal } = this.#options;
+    const digests = window.map(({ block }) => block.digest);
+    await this.#reader.prefetch(digests, signal === undefined ? {} : { signal }).catch(() => undefined);
+  }
+
+  async #writeBlock({ block, targets }: WaitingBlock): Promise<void> {
+    checkInterrupted(this.#options.signal);
+    const wanted = targets.filter(({ open: { failure } }) => failure === undefined);
+    try {
+      const bytes = wanted.length === 0 ? undefined : await this.#blocks.block(block);
+      for (const { open: opened, offset } of wanted) if (bytes) await this.#writeInto(opened, bytes, offset);
+    } catch (error) {
+      const reason = reasonOf(error);
+      for (const { open: opened } of wanted) opened.failure ??= reason;
+    }
+    for (const { open: opened } of targets) {
+      opened.waiting -= 1;
+      if (opened.isQueued && opened.waiting === 0) await this.#finish(opened);
+    }
+  }
+
+  async #writeInto(opened: OpenFile, bytes: Uint8Array, offset: number): Promise<void> {
+    try {
+      for (let done = 0; done < bytes.byteLength; ) {
+        const result = await opened.handle?.write(bytes, done, bytes.byteLength - done, offset + done);
+        done += result?.bytesWritten ?? bytes.byteLength;
+      }
+      this.#options.onWritten(bytes.byteLength);
+    } catch (error) {
+      opened.failure ??= reasonOf(error);
+    }
+  }
+
+  async #finish(opened: OpenFile): Promise<void> {
+    if (!this.#open.delete(opened)) return;
+    const { file, handle, failure } = opened;
+    try {
+      if (failure !== undefined || handle === undefined) file.failed(failure ?? 'it was not opened');
+      else await file.written(handle.fd);
+    } finally {
+      await handle?.close();
+    }
+  }
+}
+
+/** Sorts in place, if the reader knows an order. */
+function inReadOrder(blocks: WaitingBlock[], reader: SnapshotReader): WaitingBlock[] {
+  if (reader.readOrder === undefined) return blocks;
+  const order = new Map(blocks.map((one) => [one, reader.readOrder?.(one.block.digest) ?? Number.MAX_VALUE]));
+  return blocks.sort((a, b) => (order.get(a) as number) - (order.get(b) as number));
+}
+
+/** Consecutive runs of about `windowBytes`. */
+function windowsOf(blocks: readonly WaitingBlock[]): WaitingBlock[][] {
+  const windows: WaitingBlock[][] = [];
+  let bytes = windowBytes;
+  for (const waiting of blocks) {
+    if (bytes >= windowBytes) {
+      windows.push([]);
+      bytes = 0;
+    }
+    windows.at(-1)?.push(waiting);
+    bytes += waiting.block.length;
+  }
+  return windows;
+}
