@@ -1,4 +1,20 @@
 /** All commands, in the order in which help lists them. */
+import { browseCommand } from './browse.ts';
+import { checkCommand } from './check.ts';
 import type { Command } from './command.ts';
+import { joinCommand } from './join.ts';
+import { inviteCommand, repositoryCommand } from './repository.ts';
+import { restoreCommand } from './restore.ts';
+import { snapshotsCommand } from './snapshots.ts';
+import { unmountCommand } from './unmount.ts';
 
-export const commands: readonly Command[] = [];
+export const commands: readonly Command[] = [
+  repositoryCommand,
+  inviteCommand,
+  joinCommand,
+  unmountCommand,
+  snapshotsCommand,
+  browseCommand,
+  restoreCommand,
+  checkCommand,
+];

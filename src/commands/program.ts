@@ -134,10 +134,12 @@ function printError(error: unknown, terminal: Terminal, json: boolean): number {
   const { code, message, hint } = explain(error);
   if (json) {
     terminal.print(JSON.stringify({ type: 'error', code, message, hint }));
+  } else if (isCovaultError(error, 'E_INTERRUPTED')) {
+    terminal.note(message);
   } else {
     terminal.note(`error: ${message}`);
-    if (hint !== undefined) terminal.note(`hint: ${hint}`);
   }
+  if (hint !== undefined && !json) terminal.note(`hint: ${hint}`);
   if (error instanceof CovaultError) return exitCodeOf(error.code);
   return systemErrorCode(error) === undefined ? exitCodes.failure : exitCodes.io;
 }

@@ -1,15 +1,29 @@
 /** Stores as commands name them: a directory, opened with a password. */
 import { resolve } from 'node:path';
 import type { Domain } from '../core/domain.ts';
-import { CovaultError } from '../core/errors.ts';
+import { CovaultError, isCovaultError } from '../core/errors.ts';
+import { readConfigFile } from '../store/config.ts';
 import { configName } from '../store/layout.ts';
 import { openLocalBackend } from '../store/local-backend.ts';
 import { createStore, openStore, type Store } from '../store/store.ts';
 import type { Call } from './command.ts';
 import { readPassword } from './password.ts';
 
+/** Whether there is a store, damaged ones included as long as they can be told to be one. */
 export async function isStore(directory: string): Promise<boolean> {
-  return (await openLocalBackend(resolve(directory)).size(configName)) !== undefined;
+  try {
+    await readConfigFile(openLocalBackend(resolve(directory)));
+    return true;
+  } catch (error) {
+    // A file of that name that is none of ours: a bare git repository has one.
+    if (isCovaultError(error, 'E_NOT_FOUND') || isCovaultError(error, 'E_CORRUPT')) return false;
+    return isCovaultError(error, 'E_VERSION');
+  }
+}
+
+/** Whether there is a file where a store has its config. */
+async function hasConfig(directory: string): Promise<boolean> {
+  return (await openLocalBackend(directory).size(configName)) !== undefined;
 }
 
 /**
@@ -19,7 +33,7 @@ export async function isStore(directory: string): Promise<boolean> {
  */
 export async function openExistingStore(call: Call, directory: string): Promise<Store> {
   const path = resolve(directory);
-  if (!(await isStore(path))) {
+  if (!(await hasConfig(path))) {
     throw new CovaultError('E_NOT_FOUND', `there is no store in ${path}`, {
       hint: 'make one with `covault snapshot CLIENT --to STORE`',
     });
@@ -37,7 +51,7 @@ export async function openOrCreateStore(
   domain: Domain,
 ): Promise<{ store: Store; isNew: boolean }> {
   const path = resolve(directory);
-  if (await isStore(path)) return { store: await openExistingStore(call, path), isNew: false };
+  if (await hasConfig(path)) return { store: await openExistingStore(call, path), isNew: false };
   const password = await readPassword(call, { store: path, isNew: true });
   const store = await createStore({ backend: openLocalBackend(path), password, domain, signal: call.signal });
   return { store, isNew: true };

@@ -1,0 +1,54 @@
+/** `covault browse STORE MOUNTPOINT`: shows a store as a read-only tree. */
+import { TreeView } from '../browse/tree-view.ts';
+import { exitCodes } from '../core/exit-codes.ts';
+import { mountTree } from '../fs/tree-session.ts';
+import { type Call, type Command, parameter } from './command.ts';
+import { aborted } from './interruption.ts';
+import { passwordOptions } from './password.ts';
+import { openExistingStore } from './store-access.ts';
+
+export const browseCommand: Command = {
+  name: 'browse',
+  summary: 'mount a store as a read-only tree',
+  description:
+    'Shows CLIENT/TIME/… with everything as it was at that moment (UTC), and CLIENT/latest. New snapshots appear by ' +
+    'themselves. Runs until it is stopped or unmounted.',
+  parameters: [
+    { name: 'STORE', summary: 'the directory of the store' },
+    { name: 'MOUNTPOINT', summary: 'an empty directory' },
+  ],
+  options: [...passwordOptions],
+  exitCodes: [
+    exitCodes.notFound,
+    exitCodes.denied,
+    exitCodes.corrupt,
+    exitCodes.io,
+    exitCodes.mount,
+    exitCodes.requirement,
+  ],
+  examples: [['covault browse /backups/vault /mnt', 'then look into /mnt/laptop/latest']],
+  async run(call) {
+    const store = await openExistingStore(call, parameter(call, 0));
+    try {
+      const view = new TreeView(store, {
+        clock: call.clock,
+        onProblem: (message) => call.log.error({}, message),
+      });
+      const session = await mountTree(parameter(call, 1), view);
+      announce(call, session.mountpoint);
+      await Promise.race([session.closed, aborted(call.signal)]);
+      await session.unmount({ lazy: true });
+    } finally {
+      await store.close();
+    }
+    call.signal.throwIfAborted();
+    return { result: { type: 'unmounted' }, lines: [] };
+  },
+};
+
+function announce(call: Call, mountpoint: string): void {
+  call.announce({ type: 'ready', mountpoint, pid: process.pid }, [
+    `The store can be browsed at ${mountpoint}`,
+    'Stop it with Ctrl-C, or with covault unmount from elsewhere',
+  ]);
+}
