@@ -17,8 +17,8 @@ struct PassthroughOptions {
   // opens its own.
   int directory_fd = -1;
   DataMode data_mode = DataMode::kWriteThrough;
-  // Where changes are reported; may be null. Must outlive the handler.
-  MutationLog* mutations = nullptr;
+  // Where changes are reported; may be null.
+  std::shared_ptr<MutationLog> mutations;
   // Descriptors the handler may hold as caches; 0 = from RLIMIT_NOFILE with a reserve for the rest of the process.
   // Descriptors that must be held (unlinked files, files open in the kernel) come on top.
   uint32_t descriptors_max = 0;
@@ -27,13 +27,13 @@ struct PassthroughOptions {
 };
 
 struct PassthroughStatistics {
-  uint64_t inodes = 0;             // known to the kernel
-  uint64_t path_descriptors = 0;   // cached and pinned O_PATH descriptors
-  uint64_t data_descriptors = 0;   // cached data descriptors
-  uint64_t pinned = 0;             // of both, held because the inode could not be opened again
-  uint64_t open_handles = 0;       // answered to OPEN, OPENDIR, CREATE and not yet released
-  uint64_t reopened = 0;           // times a descriptor had to be opened again
-  bool privileged = false;         // file handles and zero-message opens are in use
+  uint64_t inodes = 0;            // known to the kernel
+  uint64_t path_descriptors = 0;  // cached and pinned O_PATH descriptors
+  uint64_t data_descriptors = 0;  // cached data descriptors
+  uint64_t pinned = 0;            // of both, held because the inode could not be opened again
+  uint64_t open_handles = 0;      // answered to OPEN, OPENDIR, CREATE and not yet released
+  uint64_t reopened = 0;          // times a descriptor had to be opened again
+  bool privileged = false;        // file handles and zero-message opens are in use
 };
 
 // Returns null and sets `error` if the directory cannot be served.

@@ -121,9 +121,9 @@ enum SetattrValid : uint32_t {
 };
 
 inline constexpr uint32_t kGetattrHandle = 1u << 0;
-inline constexpr uint32_t kWriteCache = 1u << 0;         // from the page cache: handle and caller are guesses
-inline constexpr uint32_t kWriteKillSuidgid = 1u << 2;   // the writer may not keep setuid and setgid
-inline constexpr uint32_t kOpenKillSuidgid = 1u << 0;    // with O_TRUNC, likewise
+inline constexpr uint32_t kWriteCache = 1u << 0;        // from the page cache: handle and caller are guesses
+inline constexpr uint32_t kWriteKillSuidgid = 1u << 2;  // the writer may not keep setuid and setgid
+inline constexpr uint32_t kOpenKillSuidgid = 1u << 0;   // with O_TRUNC, likewise
 inline constexpr uint32_t kSetxattrAclKillSgid = 1u << 0;
 inline constexpr uint32_t kFsyncDataOnly = 1u << 0;
 inline constexpr uint32_t kIoctlCompat = 1u << 0;

@@ -1,0 +1,52 @@
+// One channel of the /dev/fuse transport: reads a request, answers it. Each transport thread has its own channel, a
+// clone of the session's descriptor, so that threads do not meet on one lock in the kernel.
+#ifndef COVAULT_DEVICE_CHANNEL_H_
+#define COVAULT_DEVICE_CHANNEL_H_
+
+#include <memory>
+
+#include "channel.h"
+#include "posix.h"
+
+namespace covault {
+
+// A reply must be written to the descriptor from which its request was read; deferred replies keep it open.
+using SharedDescriptor = std::shared_ptr<FileDescriptor>;
+
+// Writes one answer; 0 or an errno. ENOENT: the kernel gave the request up.
+int write_reply(int fd, uint64_t unique, int error_number, Bytes fixed, Bytes bytes);
+// Writes one notification; 0 or an errno.
+int write_notification(int fd, int32_t code, Bytes fixed, Bytes bytes);
+
+class DeviceChannel final : public Deferrer {
+ public:
+  // `write_bytes_max` bounds requests and answers.
+  DeviceChannel(SharedDescriptor descriptor, size_t write_bytes_max);
+
+  // A further channel of the session of `session_fd`; falls back to the same descriptor if the kernel has no clones.
+  static SharedDescriptor clone(const SharedDescriptor& session);
+
+  enum class Received { kRequest, kInterrupted, kEnded, kFailed };
+  // Waits for a request. kInterrupted: a signal, or nothing to do. kFailed: see `failure()`.
+  Received receive();
+  // Of the last request received.
+  const wire::InHeader& header() const { return header_; }
+  Arguments arguments() const { return Arguments({}, body_, false); }
+  std::span<std::byte> space() const { return space_.span(); }
+
+  int send(int error_number, const Reply& reply);
+  std::unique_ptr<DeferredReply> defer(uint64_t unique) override;
+  int failure() const { return failure_; }
+
+ private:
+  SharedDescriptor descriptor_;
+  PageBuffer input_;
+  PageBuffer space_;
+  wire::InHeader header_ = {};
+  Bytes body_;
+  int failure_ = 0;
+};
+
+}  // namespace covault
+
+#endif  // COVAULT_DEVICE_CHANNEL_H_

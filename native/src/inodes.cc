@@ -1,0 +1,243 @@
+#include "inodes.h"
+
+#include <algorithm>
+#include <cstdlib>
+
+namespace covault {
+
+namespace {
+
+uint32_t index_of(uint64_t node) { return static_cast<uint32_t>(node); }
+
+}  // namespace
+
+Inodes::Inodes(const Identity& root, OnForgotten on_forgotten)
+    : on_forgotten_(std::move(on_forgotten)), chunks_(new std::atomic<Inode*>[kChunks]()) {
+  for (Shard& shard : shards_) shard.buckets.resize(16);
+  // The first slot taken is number 1 of generation 0: the root. Its lookup is never taken back.
+  remember(root, 0, {});
+}
+
+Inodes::~Inodes() {
+  for (uint32_t i = 0; i < kChunks; i++) {
+    Inode* chunk = chunks_[i].load();
+    if (chunk == nullptr) break;
+    delete[] chunk;
+  }
+}
+
+uint64_t Inodes::hash(const InodeKey& key) {
+  uint64_t h = key.ino * 0x9e3779b97f4a7c15ull ^ key.device * 0xc2b2ae3d27d4eb4full;
+  h ^= h >> 32;
+  h *= 0xd6e8feb86659fd93ull;
+  return h ^ (h >> 29);
+}
+
+Inodes::Inode* Inodes::slot(uint32_t index) const {
+  Inode* chunk = chunks_[index / kChunkSlots].load(std::memory_order_acquire);
+  return chunk == nullptr ? nullptr : chunk + index % kChunkSlots;
+}
+
+Inodes::Inode* Inodes::mutable_find(uint64_t node) const {
+  if (node == 0 || index_of(node) / kChunkSlots >= kChunks) return nullptr;
+  Inode* inode = slot(index_of(node));
+  return inode != nullptr && inode->node.load(std::memory_order_acquire) == node ? inode : nullptr;
+}
+
+const Inodes::Inode* Inodes::find(uint64_t node) const { return mutable_find(node); }
+
+uint64_t Inodes::find(const InodeKey& key) const {
+  const uint64_t h = hash(key);
+  const Shard& shard = this->shard(h);
+  const std::lock_guard lock(shard.mutex);
+  const Inode* inode = find_locked(shard, h, key);
+  return inode == nullptr ? 0 : inode->node.load(std::memory_order_relaxed);
+}
+
+Inodes::Inode* Inodes::find_locked(const Shard& shard, uint64_t hash, const InodeKey& key) const {
+  for (uint32_t i = shard.buckets[(hash / kShards) & (shard.buckets.size() - 1)]; i != 0;) {
+    Inode* inode = slot(i);
+    if (inode->identity.key == key) return inode;
+    i = inode->next;
+  }
+  return nullptr;
+}
+
+void Inodes::insert_locked(Shard& shard, uint64_t hash, Inode* inode, uint32_t index) {
+  if (shard.count >= shard.buckets.size()) grow_locked(shard);
+  uint32_t& first = shard.buckets[(hash / kShards) & (shard.buckets.size() - 1)];
+  inode->next = first;
+  inode->in_table = true;
+  first = index;
+  shard.count++;
+}
+
+void Inodes::remove_locked(Shard& shard, uint64_t hash, Inode* inode) {
+  if (!inode->in_table) return;
+  uint32_t* link = &shard.buckets[(hash / kShards) & (shard.buckets.size() - 1)];
+  while (slot(*link) != inode) link = &slot(*link)->next;
+  *link = inode->next;
+  inode->in_table = false;
+  shard.count--;
+}
+
+void Inodes::grow_locked(Shard& shard) {
+  std::vector<uint32_t> buckets(shard.buckets.size() * 2);
+  for (uint32_t i : shard.buckets) {
+    while (i != 0) {
+      Inode* inode = slot(i);
+      const uint32_t next = inode->next;
+      uint32_t& first = buckets[(hash(inode->identity.key) / kShards) & (buckets.size() - 1)];
+      inode->next = first;
+      first = i;
+      i = next;
+    }
+  }
+  shard.buckets.swap(buckets);
+}
+
+uint32_t Inodes::take_slot() {
+  const std::lock_guard lock(slots_mutex_);
+  size_.fetch_add(1, std::memory_order_relaxed);
+  if (free_first_ != 0) {
+    const uint32_t index = free_first_;
+    free_first_ = slot(index)->next;
+    return index;
+  }
+  const uint32_t index = slots_used_++;
+  if (index / kChunkSlots >= kChunks) std::abort();  // a thousand million inodes
+  std::atomic<Inode*>& chunk = chunks_[index / kChunkSlots];
+  if (chunk.load(std::memory_order_relaxed) == nullptr) {
+    chunk.store(new Inode[kChunkSlots], std::memory_order_release);
+  }
+  return index;
+}
+
+void Inodes::free_slot(Inode* inode) {
+  const uint32_t index = index_of(inode->node.load(std::memory_order_relaxed));
+  const std::lock_guard lock(slots_mutex_);
+  inode->node.store(0, std::memory_order_release);
+  inode->name.reset();
+  inode->lookups = 0;
+  inode->children = 0;
+  inode->generation++;
+  inode->next = free_first_;
+  free_first_ = index;
+  size_.fetch_sub(1, std::memory_order_relaxed);
+}
+
+uint64_t Inodes::remember(const Identity& identity, uint64_t parent, std::string_view name) {
+  const uint64_t h = hash(identity.key);
+  Shard& shard = this->shard(h);
+  uint64_t node = 0;
+  {
+    const std::lock_guard lock(shard.mutex);
+    Inode* inode = find_locked(shard, h, identity.key);
+    if (inode != nullptr && (inode->identity.type != identity.type || !(inode->identity.handle == identity.handle))) {
+      // The number was given to another file. The old one keeps its node id until the kernel forgets it.
+      remove_locked(shard, h, inode);
+      inode = nullptr;
+    }
+    if (inode == nullptr) {
+      const uint32_t index = take_slot();
+      inode = slot(index);
+      inode->identity = identity;
+      insert_locked(shard, h, inode, index);
+      inode->node.store((uint64_t{inode->generation} << 32) | index, std::memory_order_release);
+    }
+    inode->lookups++;
+    node = inode->node.load(std::memory_order_relaxed);
+  }
+  if (identity.handle.bytes == 0 && parent != 0) set_name(node, parent, name);
+  return node;
+}
+
+void Inodes::forget(uint64_t node, uint64_t lookups) {
+  if (node == wire::kRootNode) return;
+  Inode* inode = mutable_find(node);
+  if (inode == nullptr) return;
+  {
+    const std::lock_guard lock(shard(hash(inode->identity.key)).mutex);
+    inode->lookups -= std::min(lookups, inode->lookups);
+    if (inode->lookups > 0 || inode->children > 0) return;
+  }
+  release_if_unused(node);
+}
+
+void Inodes::release_if_unused(uint64_t node) {
+  while (node != 0 && node != wire::kRootNode) {
+    Inode* inode = mutable_find(node);
+    if (inode == nullptr) return;
+    const uint64_t h = hash(inode->identity.key);
+    uint64_t parent = 0;
+    {
+      Shard& shard = this->shard(h);
+      const std::lock_guard lock(shard.mutex);
+      if (inode->node.load(std::memory_order_relaxed) != node || inode->lookups > 0 || inode->children > 0) return;
+      if (inode->name != nullptr) parent = inode->name->parent;
+      remove_locked(shard, h, inode);
+      free_slot(inode);
+    }
+    on_forgotten_(node);
+    if (parent == 0) return;
+    drop_child(parent);
+    node = parent;
+  }
+}
+
+void Inodes::add_child(uint64_t parent) {
+  Inode* inode = mutable_find(parent);
+  if (inode == nullptr) return;
+  const std::lock_guard lock(shard(hash(inode->identity.key)).mutex);
+  inode->children++;
+}
+
+void Inodes::drop_child(uint64_t parent) {
+  Inode* inode = mutable_find(parent);
+  if (inode == nullptr) return;
+  const std::lock_guard lock(shard(hash(inode->identity.key)).mutex);
+  if (inode->children > 0) inode->children--;
+}
+
+bool Inodes::name_of(uint64_t node, InodeName* name) const {
+  const Inode* inode = mutable_find(node);
+  if (inode == nullptr) return false;
+  const std::lock_guard lock(shard(hash(inode->identity.key)).mutex);
+  if (inode->name == nullptr) return false;
+  *name = *inode->name;
+  return true;
+}
+
+bool Inodes::is_named(uint64_t node, uint64_t parent, std::string_view name) const {
+  InodeName known;
+  return name_of(node, &known) && known.parent == parent && known.name == name;
+}
+
+void Inodes::set_name(uint64_t node, uint64_t parent, std::string_view name) {
+  Inode* inode = mutable_find(node);
+  if (inode == nullptr || node == wire::kRootNode || node == parent) return;
+  add_child(parent);
+  auto fresh = std::make_unique<InodeName>(InodeName{parent, std::string(name)});
+  {
+    const std::lock_guard lock(shard(hash(inode->identity.key)).mutex);
+    inode->name.swap(fresh);
+  }
+  if (fresh == nullptr) return;
+  drop_child(fresh->parent);
+  release_if_unused(fresh->parent);
+}
+
+void Inodes::drop_name(uint64_t node) {
+  Inode* inode = mutable_find(node);
+  if (inode == nullptr) return;
+  std::unique_ptr<InodeName> old;
+  {
+    const std::lock_guard lock(shard(hash(inode->identity.key)).mutex);
+    inode->name.swap(old);
+  }
+  if (old == nullptr) return;
+  drop_child(old->parent);
+  release_if_unused(old->parent);
+}
+
+}  // namespace covault

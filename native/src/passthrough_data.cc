@@ -1,0 +1,169 @@
+// Contents of files: OPEN, READ, WRITE, RELEASE, FSYNC, SYNCFS, FALLOCATE, LSEEK, COPY_FILE_RANGE.
+#include <fcntl.h>
+#include <linux/falloc.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <string>
+
+#include "credentials.h"
+#include "passthrough_handler.h"
+
+namespace covault {
+
+namespace {
+
+constexpr size_t kNarrowCopyMax = 0x7ffff000;  // what fits into the older answer of COPY_FILE_RANGE
+
+// All of `content`, unless an error stops it; a part that was written counts.
+ssize_t write_all(int fd, Bytes content, off_t offset) {
+  size_t done = 0;
+  while (done < content.size()) {
+    const ssize_t count = pwrite(fd, content.data() + done, content.size() - done, offset + static_cast<off_t>(done));
+    if (count < 0 && errno == EINTR) continue;
+    if (count <= 0) return done > 0 ? static_cast<ssize_t>(done) : count;
+    done += static_cast<size_t>(count);
+  }
+  return static_cast<ssize_t>(done);
+}
+
+}  // namespace
+
+Outcome PassthroughHandler::open(const Request& request, const wire::OpenIn& in, Reply& reply) {
+  if (connection_.zero_message_open) return ENOSYS;
+  wire::OpenOut out{.handle = 0, .open_flags = wire::kOpenKeepCache, .backing_id = 0};
+  if (!stateless_) {
+    int error = 0;
+    const Lease lease = nodes_->path(request.node, &error);
+    if (lease == nullptr) return error;
+    const std::string path = "/proc/self/fd/" + std::to_string(lease->fd.get());
+    const int wanted = static_cast<int>(in.flags) & O_ACCMODE;
+    const int flags = O_CLOEXEC | O_NONBLOCK | (static_cast<int>(in.flags) & O_NOATIME);
+    // The kernel reads before it writes a part of a page, so a file opened for writing is opened for reading too. Where
+    // that is not permitted the open file goes without the page cache.
+    FileDescriptor fd;
+    Access access = wanted == O_RDONLY ? Access::kRead : Access::kReadWrite;
+    fd = FileDescriptor(::open(path.c_str(), flags | (wanted == O_RDONLY ? O_RDONLY : O_RDWR)));
+    if (!fd.is_open() && wanted == O_WRONLY) {
+      fd = FileDescriptor(::open(path.c_str(), flags | O_WRONLY));
+      out.open_flags |= wire::kOpenDirectIo;
+    }
+    // An append-only file may be opened for appending alone.
+    if (!fd.is_open() && errno == EPERM && wanted != O_RDONLY) {
+      fd = FileDescriptor(::open(path.c_str(), flags | wanted | O_APPEND));
+    }
+    if (!fd.is_open()) return errno;
+    out.handle = open_files_.add(std::move(fd), access);
+  }
+  reply.put(out);
+  return 0;
+}
+
+Outcome PassthroughHandler::release(const Request&, const wire::ReleaseIn& in, Reply&) {
+  open_files_.release(in.handle);
+  return 0;
+}
+
+Outcome PassthroughHandler::read(const Request& request, const wire::ReadIn& in, Reply& reply) {
+  int error = 0;
+  const Lease lease = file(request.node, in.handle, Access::kRead, &error);
+  if (lease == nullptr) return error;
+  const ssize_t count = pread(lease->fd.get(), reply.space().data(), in.size, static_cast<off_t>(in.offset));
+  if (count < 0) return errno;
+  reply.use_space(static_cast<size_t>(count));
+  return 0;
+}
+
+Outcome PassthroughHandler::write(const Request& request, const wire::WriteIn& in, Bytes content, Reply& reply) {
+  int error = 0;
+  const Lease lease = file(request.node, in.handle, Access::kReadWrite, &error);
+  if (lease == nullptr) return error;
+  const bool kill = (in.write_flags & wire::kWriteKillSuidgid) != 0;
+  // What comes from the page cache was accepted from its writer long ago; the request does not say who that was.
+  const bool cached = (in.write_flags & wire::kWriteCache) != 0;
+  credentials::take(cached ? 0 : request.uid, cached ? 0 : request.gid);
+  credentials::keep_setid_bits(!kill);
+  const InodeKey key = this->key(request.node);
+  const ssize_t count = changes_.content(
+      key, in.offset, [&] { return write_all(lease->fd.get(), content, static_cast<off_t>(in.offset)); });
+  if (count < 0) return errno;
+  reply.put(wire::WriteOut{.size = static_cast<uint32_t>(count), .padding = 0});
+  return 0;
+}
+
+Outcome PassthroughHandler::fsync(const Request& request, const wire::FsyncIn& in, Reply&) {
+  int error = 0;
+  const Lease lease = file(request.node, in.handle, Access::kRead, &error);
+  if (lease == nullptr) return error;
+  const int fd = lease->fd.get();
+  const int result = (in.flags & wire::kFsyncDataOnly) != 0 ? ::fdatasync(fd) : ::fsync(fd);
+  return result == 0 ? 0 : errno;
+}
+
+Outcome PassthroughHandler::syncfs(const Request&, Reply&) {
+  int error = 0;
+  const Lease lease = nodes_->directory(wire::kRootNode, &error);
+  if (lease == nullptr) return error;
+  return ::syncfs(lease->fd.get()) == 0 ? 0 : errno;
+}
+
+Outcome PassthroughHandler::fallocate(const Request& request, const wire::FallocateIn& in, Reply&) {
+  int error = 0;
+  const Lease lease = file(request.node, in.handle, Access::kReadWrite, &error);
+  if (lease == nullptr) return error;
+  credentials::take(request.uid, request.gid);
+  credentials::keep_setid_bits(request.uid == 0);
+  const InodeKey key = this->key(request.node);
+  const auto act = [&] {
+    return ::fallocate(lease->fd.get(), static_cast<int>(in.mode), static_cast<off_t>(in.offset),
+                       static_cast<off_t>(in.length));
+  };
+  // Space reserved within or behind the file changes no content; anything else may.
+  const int result =
+      in.mode == FALLOC_FL_KEEP_SIZE ? changes_.attributes(key, act) : changes_.range(key, in.offset, in.length, act);
+  if (result != 0) return errno;
+  if (request.uid != 0) changes_.mode_touched(key);
+  return 0;
+}
+
+Outcome PassthroughHandler::lseek(const Request& request, const wire::LseekIn& in, Reply& reply) {
+  // The kernel asks for holes without writing its dirty pages first. With a writeback cache the answer would take what
+  // was just written for a hole, so the kernel is left to say that all is data.
+  if (connection_.data_mode == DataMode::kWriteback) return ENOSYS;
+  int error = 0;
+  const Lease lease = file(request.node, in.handle, Access::kRead, &error);
+  if (lease == nullptr) return error;
+  const off_t offset = ::lseek(lease->fd.get(), static_cast<off_t>(in.offset), static_cast<int>(in.whence));
+  if (offset < 0) return errno;
+  reply.put(wire::LseekOut{.offset = static_cast<uint64_t>(offset)});
+  return 0;
+}
+
+Outcome PassthroughHandler::copy_file_range(const Request& request, const wire::CopyFileRangeIn& in, bool wide,
+                                            Reply& reply) {
+  int error = 0;
+  const Lease from = file(request.node, in.handle_in, Access::kRead, &error);
+  if (from == nullptr) return error;
+  const Lease to = file(in.node_out, in.handle_out, Access::kReadWrite, &error);
+  if (to == nullptr) return error;
+  credentials::take(request.uid, request.gid);
+  credentials::keep_setid_bits(request.uid == 0);
+  const InodeKey key = this->key(in.node_out);
+  off_t offset_in = static_cast<off_t>(in.offset_in);
+  off_t offset_out = static_cast<off_t>(in.offset_out);
+  const size_t length = wide ? in.length : std::min<size_t>(in.length, kNarrowCopyMax);
+  const ssize_t count = changes_.content(key, in.offset_out, [&] {
+    return ::copy_file_range(from->fd.get(), &offset_in, to->fd.get(), &offset_out, length,
+                             static_cast<unsigned>(in.flags));
+  });
+  if (count < 0) return errno;
+  if (request.uid != 0 && count > 0) changes_.mode_touched(key);
+  if (wide) {
+    reply.put(wire::CopyFileRangeOut{.bytes_copied = static_cast<uint64_t>(count)});
+  } else {
+    reply.put(wire::WriteOut{.size = static_cast<uint32_t>(count), .padding = 0});
+  }
+  return 0;
+}
+
+}  // namespace covault

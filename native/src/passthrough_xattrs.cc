@@ -1,0 +1,153 @@
+// Extended attributes, access control lists (which are xattrs here), and the few ioctls that a file system has.
+#include <linux/fs.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
+
+#include <cerrno>
+#include <cstring>
+#include <string>
+
+#include "credentials.h"
+#include "passthrough_handler.h"
+
+namespace covault {
+
+namespace {
+
+constexpr size_t kXattrBytesMax = 65536;
+
+// The xattr calls refuse O_PATH descriptors, but follow their entry in /proc to whatever they stand for, symbolic links
+// and special files included.
+class XattrTarget {
+ public:
+  explicit XattrTarget(const Lease& lease) : fd_(lease->fd.get()) {
+    if (lease->access == Access::kPath) path_ = "/proc/self/fd/" + std::to_string(fd_);
+  }
+  ssize_t get(const char* name, void* value, size_t size) const {
+    return path_.empty() ? fgetxattr(fd_, name, value, size) : getxattr(path_.c_str(), name, value, size);
+  }
+  ssize_t list(char* names, size_t size) const {
+    return path_.empty() ? flistxattr(fd_, names, size) : listxattr(path_.c_str(), names, size);
+  }
+  int set(const char* name, Bytes value, int flags) const {
+    return path_.empty() ? fsetxattr(fd_, name, value.data(), value.size(), flags)
+                         : setxattr(path_.c_str(), name, value.data(), value.size(), flags);
+  }
+  int remove(const char* name) const {
+    return path_.empty() ? fremovexattr(fd_, name) : removexattr(path_.c_str(), name);
+  }
+
+ private:
+  int fd_;
+  std::string path_;
+};
+
+// Setting or removing the access ACL changes the mode.
+bool touches_mode(const char* name) { return strcmp(name, "system.posix_acl_access") == 0; }
+
+// Answers a query of `size` bytes with what `call(buffer, size)` returns; size 0 asks for the length.
+template <typename Call>
+Outcome reply_value(const wire::GetxattrIn& in, Reply& reply, Call call) {
+  if (in.size == 0) {
+    const ssize_t length = call(nullptr, 0);
+    if (length < 0) return errno;
+    reply.put(wire::GetxattrOut{.size = static_cast<uint32_t>(length), .padding = 0});
+    return 0;
+  }
+  const size_t room = std::min({size_t{in.size}, reply.space().size(), kXattrBytesMax});
+  const ssize_t length = call(reply.space().data(), room);
+  if (length < 0) return errno;
+  reply.use_space(static_cast<size_t>(length));
+  return 0;
+}
+
+}  // namespace
+
+Outcome PassthroughHandler::getxattr(const Request& request, const wire::GetxattrIn& in, const char* name,
+                                     Reply& reply) {
+  int error = 0;
+  const Lease lease = nodes_->path(request.node, &error);
+  if (lease == nullptr) return error;
+  const XattrTarget target(lease);
+  return reply_value(in, reply, [&](void* value, size_t size) { return target.get(name, value, size); });
+}
+
+Outcome PassthroughHandler::listxattr(const Request& request, const wire::GetxattrIn& in, Reply& reply) {
+  int error = 0;
+  const Lease lease = nodes_->path(request.node, &error);
+  if (lease == nullptr) return error;
+  const XattrTarget target(lease);
+  return reply_value(in, reply, [&](void* names, size_t size) { return target.list(static_cast<char*>(names), size); });
+}
+
+Outcome PassthroughHandler::setxattr(const Request& request, const wire::SetxattrIn& in, const char* name, Bytes value,
+                                     Reply&) {
+  int error = 0;
+  const Lease lease = nodes_->path(request.node, &error);
+  if (lease == nullptr) return error;
+  credentials::take(request.uid, request.gid);
+  credentials::keep_setid_bits((in.setxattr_flags & wire::kSetxattrAclKillSgid) == 0);
+  const XattrTarget target(lease);
+  const InodeKey key = this->key(request.node);
+  if (changes_.xattrs(key, [&] { return target.set(name, value, static_cast<int>(in.flags)); }) != 0) return errno;
+  if (touches_mode(name)) changes_.mode_touched(key);
+  return 0;
+}
+
+Outcome PassthroughHandler::removexattr(const Request& request, const char* name, Reply&) {
+  int error = 0;
+  const Lease lease = nodes_->path(request.node, &error);
+  if (lease == nullptr) return error;
+  const XattrTarget target(lease);
+  const InodeKey key = this->key(request.node);
+  if (changes_.xattrs(key, [&] { return target.remove(name); }) != 0) return errno;
+  if (touches_mode(name)) changes_.mode_touched(key);
+  return 0;
+}
+
+Outcome PassthroughHandler::ioctl(const Request& request, const wire::IoctlIn& in, Bytes input, Reply& reply) {
+  bool sets = false;
+  size_t bytes = 0;
+  switch (in.command) {
+    case FS_IOC_GETFLAGS:
+      bytes = sizeof(unsigned);
+      break;
+    case FS_IOC_SETFLAGS:
+      bytes = sizeof(unsigned);
+      sets = true;
+      break;
+    case FS_IOC_GETVERSION:
+      bytes = sizeof(long);
+      break;
+    case FS_IOC_FSGETXATTR:
+      bytes = sizeof(struct fsxattr);
+      break;
+    case FS_IOC_FSSETXATTR:
+      bytes = sizeof(struct fsxattr);
+      sets = true;
+      break;
+    default:
+      return ENOTTY;
+  }
+  if (sets ? input.size() < bytes : in.out_size < bytes) return EINVAL;
+  const Inodes::Inode* inode = nodes_->inode(request.node);
+  if (inode == nullptr) return ESTALE;
+  // Flags belong to what can be opened; of the others only files and directories can be without side effects.
+  if (inode->identity.type != S_IFREG && inode->identity.type != S_IFDIR) return ENOTTY;
+  int error = 0;
+  const Lease lease = inode->identity.type == S_IFDIR ? directory(request.node, in.handle, &error)
+                                                      : file(request.node, in.handle, Access::kRead, &error);
+  if (lease == nullptr) return error;
+  const std::span<std::byte> buffer = reply.space().first(sizeof(struct fsxattr) + sizeof(long));
+  std::memset(buffer.data(), 0, buffer.size());
+  if (sets) std::memcpy(buffer.data(), input.data(), bytes);
+  const auto act = [&] { return ::ioctl(lease->fd.get(), in.command, buffer.data()); };
+  const int result = sets ? changes_.attributes(key(request.node), act) : act();
+  if (result < 0) return errno;
+  reply.put(wire::IoctlOut{.result = result, .flags = 0, .in_iovs = 0, .out_iovs = 0});
+  if (!sets) reply.use_space(bytes);
+  return 0;
+}
+
+}  // namespace covault

@@ -1,0 +1,85 @@
+// The inside of a Server: its threads and their supervision.
+//
+// Ownership. Every transport thread and the supervisor hold a shared pointer to the session; a thread that never comes
+// back from the file system below therefore keeps what it uses alive even after stop() has given it up.
+//
+// Lock order. `mutex_` guards the list of workers and the state of starting and ending; it is a leaf (no handler
+// function, no system call that can wait for the mount, under it).
+#ifndef COVAULT_SESSION_H_
+#define COVAULT_SESSION_H_
+
+#include <pthread.h>
+
+#include <atomic>
+#include <condition_variable>
+#include <list>
+#include <mutex>
+
+#include "device_channel.h"
+#include "server.h"
+
+namespace covault {
+
+class Server::Session : public std::enable_shared_from_this<Server::Session> {
+ public:
+  Session(ServerOptions options, std::shared_ptr<Handler> handler);
+
+  std::string start();
+  void stop();
+  ServerStatistics statistics() const;
+  std::string failure() const;
+  Connection connection() const;
+  Transport transport() const { return transport_.load(); }
+  // Writes a notification; 0 or an errno.
+  int notify(int32_t code, Bytes fixed, Bytes bytes);
+
+ private:
+  struct Worker {
+    pthread_t thread = {};
+    // Odd while a request is being handled, even while waiting for one; grows with every step.
+    std::atomic<uint64_t> progress = 0;
+    uint64_t progress_seen = 0;  // by the supervisor
+    ThreadCounters counters;
+  };
+  using WorkerIterator = std::list<Worker>::iterator;
+
+  enum class State { kNew, kStarting, kRunning, kEnded };
+
+  void run_worker(WorkerIterator worker, bool lead);
+  void serve(Worker& worker, DeviceChannel& channel, bool lead);
+  bool answer_init(DeviceChannel& channel);
+  bool add_worker_locked(bool lead);
+  void supervise();
+  void grow_if_stuck_locked();
+  void end(EndReason reason, std::string failure);
+  void request_taken();
+  void wake_supervisor();
+  bool surplus();
+
+  const ServerOptions options_;
+  const std::shared_ptr<Handler> handler_;
+  unsigned threads_min_;
+  SharedDescriptor device_;
+  std::atomic<Transport> transport_ = Transport::kDevice;
+
+  std::atomic<bool> stopping_ = false;
+  std::atomic<int> idle_ = 0;          // workers waiting for a request
+  std::atomic<bool> watched_ = false;  // the supervisor looks at the workers every few milliseconds
+  std::atomic<uint32_t> alarms_ = 0;   // counts reasons to wake the sleeping supervisor
+  std::atomic<int> surplus_ = 0;       // workers that shall end after their next request
+
+  mutable std::mutex mutex_;
+  std::condition_variable changed_;  // state_, workers_, supervising_
+  State state_ = State::kNew;
+  bool supervising_ = false;
+  EndReason end_reason_ = EndReason::kStopped;
+  std::string failure_;
+  Connection connection_;
+  std::list<Worker> workers_;
+  unsigned threads_peak_ = 0;
+  ServerStatistics ended_workers_;
+};
+
+}  // namespace covault
+
+#endif  // COVAULT_SESSION_H_
