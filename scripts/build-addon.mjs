@@ -12,9 +12,9 @@
  */
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { delimiter, dirname, join } from 'node:path';
+import { basename, delimiter, dirname, join } from 'node:path';
 import { arch, argv, env, execPath, exit, platform, stderr, version } from 'node:process';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
@@ -26,12 +26,27 @@ const native = join(root, 'native');
 /** How long to wait for another build of the same tree, in milliseconds. */
 const lockWaitMs = 10 * 60_000;
 
-/** The directory with `include/node` for the Node that runs Covault, or undefined. */
+const keptHeaders = join(native, 'build', 'headers');
+
+/**
+ * The directory with `include/node` for the Node that runs Covault, or undefined. The pinned package loses its headers
+ * with the next `npm install`, so they are kept beside the build (`keepHeaders`).
+ */
 function findHeaders() {
-  const packages = join(root, 'node_modules', 'node', 'node_modules', `node-${platform}-${arch}`);
-  const hoisted = join(root, 'node_modules', `node-${platform}-${arch}`);
-  const own = dirname(dirname(execPath));
-  return [packages, hoisted, own, '/usr'].find((folder) => existsSync(join(folder, 'include', 'node', 'node_api.h')));
+  const name = `node-${platform}-${arch}`;
+  const inPackage = join(root, 'node_modules', 'node', 'node_modules', name);
+  const besideIt = join(root, 'node_modules', name);
+  const ofThisNode = dirname(dirname(execPath));
+  const places = [inPackage, besideIt, keptHeaders, ofThisNode, '/usr/local', '/usr'];
+  return places.find((folder) => existsSync(join(folder, 'include', 'node', 'node_api.h')));
+}
+
+/** Where the headers are to be used: copied there unless they are the system's. */
+function keepHeaders(headers) {
+  if (headers === keptHeaders || !headers.startsWith(root)) return headers;
+  rmSync(keptHeaders, { recursive: true, force: true });
+  cpSync(join(headers, 'include', 'node'), join(keptHeaders, 'include', 'node'), { recursive: true });
+  return keptHeaders;
 }
 
 /** The node-gyp that belongs to npm: the one npm names to its scripts, or the one beside the npm on PATH. */
@@ -60,7 +75,7 @@ function fingerprint({ headers, options }) {
     join(root, 'node_modules', 'node-addon-api', 'package.json'),
   ];
   const hash = createHash('sha256').update(JSON.stringify(options));
-  for (const file of files) hash.update(`\n${file}\n`).update(readFileSync(file));
+  for (const file of files) hash.update(`\n${basename(file)}\n`).update(readFileSync(file));
   return hash.digest('hex');
 }
 
@@ -109,7 +124,7 @@ function compile({ nodeGyp, headers, options }) {
   for (const step of [['configure', '--', ...variables], ['build']]) {
     const [command, ...rest] = step;
     // npm's settings of the user must not send node-gyp elsewhere for its headers.
-    const own = { ...env, npm_config_nodedir: headers, npm_config_devdir: join(native, 'build', 'devdir'), V: '0' };
+    const own = { ...env, npm_config_nodedir: headers, npm_config_devdir: join(native, 'build', 'devdir') };
     const result = spawnSync(execPath, [base[0], command, ...base.slice(1), ...rest], {
       env: own,
       encoding: 'utf8',
@@ -155,7 +170,7 @@ function main() {
     if (stderr.isTTY) stderr.write('Building the addon, about a minute…\n');
     const made = fingerprint({ headers, options });
     rmSync(stamp, { force: true });
-    const status = compile({ nodeGyp, headers, options });
+    const status = compile({ nodeGyp, headers: keepHeaders(headers), options });
     if (status === 0) writeFileSync(stamp, made);
     return status;
   });

@@ -3,16 +3,20 @@
 
 #include "cutter_binding.h"
 #include "environment.h"
+#include "mount_binding.h"
 #include "mutation_binding.h"
 #include "posix_binding.h"
+#include "session_binding.h"
 
 namespace {
 
 Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   env.SetInstanceData(new covault::Environment(env));
   covault::register_cutter(env, exports);
+  covault::register_mounting(env, exports);
   covault::register_mutations(env, exports);
   covault::register_posix(env, exports);
+  covault::register_sessions(env, exports);
   return exports;
 }
 
