@@ -1,0 +1,97 @@
+#include "generate.h"
+
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <sys/file.h>
+
+#include <cstdio>
+#include <cstring>
+#include <vector>
+
+namespace {
+
+constexpr uint64_t kFileBytesMax = 300'000;
+
+const std::vector<std::string>& names() {
+  static const std::vector<std::string> all{
+      "a", "b", "c", "directory", "with space", "new\nline", "\xff\xfe\x80", "-n", "ümlaut", std::string(255, 'l'),
+  };
+  return all;
+}
+
+}  // namespace
+
+void Generator::random_path(char (&path)[kPathBytes]) {
+  std::string text = names()[below(names().size())];
+  for (uint64_t depth = below(3); depth > 0; depth--) {
+    const std::string& name = names()[below(depth == 2 ? 4 : names().size())];
+    if (text.size() + name.size() + 2 < kPathBytes) text += "/" + name;
+  }
+  std::memset(path, 0, sizeof path);
+  std::memcpy(path, text.data(), text.size());
+}
+
+Operation Generator::next() {
+  Operation op{};
+  op.kind = static_cast<Kind>(below(static_cast<uint64_t>(Kind::kCount)));
+  // Half of the operations work on open files and their contents, whatever the share of kinds is.
+  if (below(3) == 0) op.kind = below(2) ? Kind::kOpen : below(2) ? Kind::kWrite : Kind::kRead;
+  op.slot = static_cast<uint32_t>(below(kSlots));
+  op.slot2 = static_cast<uint32_t>(below(kSlots));
+  op.offset = below(4) ? below(kFileBytesMax) : below(kFileBytesMax) & ~4095ull;
+  op.offset2 = below(kFileBytesMax);
+  op.length = below(8) ? 1 + below(20'000) : 1 + below(200'000);
+  op.seed = random_();
+  random_path(op.path);
+  random_path(op.path2);
+  switch (op.kind) {
+    case Kind::kOpen: {
+      constexpr int modes[] = {O_RDONLY, O_RDWR, O_RDWR, O_WRONLY};
+      constexpr int extras[] = {0, O_CREAT, O_CREAT, O_CREAT | O_EXCL, O_TRUNC, O_CREAT | O_TRUNC, O_APPEND, O_CREAT | O_APPEND};
+      op.flags = static_cast<uint32_t>(modes[below(4)] | extras[below(8)]);
+      break;
+    }
+    case Kind::kRename: {
+      constexpr uint32_t flags[] = {0, 0, 0, RENAME_NOREPLACE, RENAME_EXCHANGE};
+      op.flags = flags[below(5)];
+      break;
+    }
+    case Kind::kFallocate: {
+      constexpr int flags[] = {0, FALLOC_FL_KEEP_SIZE, FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE, FALLOC_FL_ZERO_RANGE,
+                               FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE};
+      op.flags = static_cast<uint32_t>(flags[below(5)]);
+      break;
+    }
+    case Kind::kFlock: {
+      constexpr int flags[] = {LOCK_SH, LOCK_EX, LOCK_UN};
+      op.flags = static_cast<uint32_t>(flags[below(3)]);
+      break;
+    }
+    default: op.flags = static_cast<uint32_t>(random_()); break;
+  }
+  return op;
+}
+
+const char* name_of(Kind kind) {
+  static const char* const all[] = {
+      "open", "close", "write", "append", "read", "truncate", "ftruncate", "mkdir", "rmdir", "unlink", "rename", "link",
+      "symlink", "readlink", "mknod", "chmod", "chown", "utimens", "stat", "fstat", "access", "list", "seek-data", "seek-hole",
+      "fallocate", "copy-range", "set-xattr", "get-xattr", "list-xattr", "remove-xattr", "flock", "range-lock", "map-write",
+      "map-read", "fsync", "tmpfile", "link-tmpfile",
+  };
+  static_assert(sizeof all / sizeof *all == static_cast<size_t>(Kind::kCount));
+  return all[static_cast<size_t>(kind)];
+}
+
+std::string text_of(const Operation& op) {
+  char numbers[200];
+  std::snprintf(numbers, sizeof numbers, " flags %#o slots %u %u offset %llu length %llu offset2 %llu", op.flags, op.slot,
+                op.slot2, static_cast<unsigned long long>(op.offset), static_cast<unsigned long long>(op.length),
+                static_cast<unsigned long long>(op.offset2));
+  return std::string(name_of(op.kind)) + " '" + op.path + "' '" + op.path2 + "'" + numbers;
+}
+
+std::string Outcome::text() const {
+  return "returned " + std::to_string(value) + " errno " + std::to_string(error) + " (" + std::to_string(detail.size()) +
+         " bytes) " + detail.substr(0, 300);
+}
