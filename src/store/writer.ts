@@ -37,7 +37,10 @@ export interface SnapshotWriter extends SnapshotSink {
    *   for blocks and objects that the next run finds.
    */
   seal(record: SnapshotRecord, options?: { signal?: AbortSignal }): Promise<SnapshotRecord>;
-  /** Ends this writer without a snapshot. What was added is kept for the next run, as far as it can be written. */
+  /**
+   * Ends this writer; to be called in every case, after `seal` it does nothing. What was added is kept for the next run,
+   * as far as it can be written; when this resolves, nothing is being written any more. Never rejects.
+   */
   abandon(): Promise<void>;
 }
 
@@ -141,7 +144,9 @@ export class StoreWriter implements SnapshotWriter {
     if (this.#ended) return;
     this.#ended = true;
     // Whatever cannot be written now is pulled again by the next run: nothing else depends on it.
-    await this.flush().catch(() => undefined);
+    await this.flush()
+      .catch(() => this.#queues.objects.flush())
+      .catch(() => undefined);
   }
 
   #add(kind: EntryKind, digest: Digest, bytes: Uint8Array): Promise<void> {

@@ -146,8 +146,12 @@ export async function addDirectory(writer: SnapshotWriter, packed: Packed): Prom
 export async function takeTestSnapshot(store: Store, directory: Directory, number: number): Promise<SnapshotRecord> {
   const packed = packDirectory(directory);
   const writer = await store.openWriter();
-  await addDirectory(writer, packed);
-  return writer.seal(testRecord(packed.root, number));
+  try {
+    await addDirectory(writer, packed);
+    return await writer.seal(testRecord(packed.root, number));
+  } finally {
+    await writer.abandon();
+  }
 }
 
 /** Reads a snapshot back; every block and object must be there. */
