@@ -204,7 +204,7 @@ export class Scheduler {
 
   #failStalled(nowMs: number): void {
     for (const request of [...this.#requests.values()]) {
-      if (request.waitingSinceMs === undefined || nowMs - request.waitingSinceMs < request.stallMs()) continue;
+      if (request.waitingSinceMs === undefined || nowMs < request.waitingSinceMs + request.stallMs()) continue;
       this.#actions.push({ kind: 'cancel', id: request.id });
       this.ended(request.id, { kind: 'stalled', message: 'sent nothing for too long' }, nowMs);
     }

@@ -1,0 +1,22 @@
+/** What the end of a request says about the peer. */
+import { CovaultError } from '../core/errors.ts';
+import type { Ending } from './scheduler.ts';
+
+/** How a request ended that failed with `error`. */
+export function judgeError(error: unknown): Ending {
+  if (!(error instanceof CovaultError)) return { kind: 'broken', message: String(error) };
+  const { code, message } = error;
+  switch (code) {
+    case 'E_BUSY':
+      return { kind: 'busy' };
+    case 'E_CORRUPT':
+      return { kind: 'lied', message };
+    case 'E_AUTH':
+    case 'E_VERSION':
+    case 'E_BAD_INPUT':
+    case 'E_TOO_LARGE':
+      return { kind: 'refused', message };
+    default:
+      return { kind: 'broken', message };
+  }
+}

@@ -1,0 +1,140 @@
+/** How long pulls take on given links, in virtual time: exact, and independent of the machine that runs the test. */
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import type { Fault } from './fake-peers.ts';
+import { checkInvariants, type Outcome, peerName, runPull, type World } from './pull-world.ts';
+
+const blockCount = 1200;
+const blockBytes = 256 * 1024;
+const totalBytes = blockCount * blockBytes;
+const megabit = 1e6 / 8;
+const none: Fault = { kind: 'none' };
+const equalLinks = [100, 100, 100, 100];
+const unequalLinks = [100, 50, 20, 5];
+
+/** Peers on links of so many Mbit/s; all of them hold the first `share` of the blocks; peer 0 has the fault. */
+function worldOf(
+  megabits: readonly number[],
+  options: { share?: number; fault?: Fault; latencyMs?: number } = {},
+): World {
+  const everybody = megabits.map((_, peer) => peer);
+  const { share = 1, fault = none, latencyMs = 5 } = options;
+  return {
+    lengths: Array.from({ length: blockCount }, () => blockBytes),
+    holders: Array.from({ length: blockCount }, (_, block) => (block < blockCount * share ? everybody : [])),
+    peers: megabits.map((rate, peer) => ({
+      bytesPerSecond: rate * megabit,
+      latencyMs,
+      fault: peer === 0 ? fault : none,
+    })),
+    source: { bytesPerSecond: 10 * megabit, latencyMs, fault: none },
+  };
+}
+
+function secondsAt(megabits: readonly number[], bytes = totalBytes): number {
+  return bytes / (megabits.reduce((sum, rate) => sum + rate, 0) * megabit);
+}
+
+async function run(world: World): Promise<Outcome & { result: NonNullable<Outcome['result']> }> {
+  const outcome = await runPull(world);
+  checkInvariants(world, outcome);
+  assert.ok(outcome.result, `the pull failed: ${String(outcome.error)}`);
+  return { ...outcome, result: outcome.result };
+}
+
+describe('a pull from several peers', () => {
+  for (const [name, links] of Object.entries({ equal: equalLinks, unequal: unequalLinks })) {
+    for (const latencyMs of [1, 50]) {
+      test(`ends within 1.15 of the bound over ${name} links of unknown speed and ${latencyMs} ms`, async () => {
+        const { seconds, result } = await run(worldOf(links, { latencyMs }));
+        assert.ok(seconds <= 1.15 * secondsAt(links), `${seconds} s`);
+        assert.equal(result.sourceBytes, 0);
+        assert.ok(result.wastedBytes <= 0.05 * totalBytes);
+      });
+    }
+  }
+
+  test('takes from the source what only it has, at the same time as the rest from peers', async () => {
+    const { seconds, result } = await run(worldOf(equalLinks, { share: 0.9 }));
+    assert.ok(seconds <= 1.05 * secondsAt([10], 0.1 * totalBytes), `${seconds} s`);
+    assert.equal(result.sourceBytes, 0.1 * totalBytes);
+  });
+
+  const faults: Record<string, Fault> = {
+    stalls: { kind: 'stalls', after: 100 },
+    dies: { kind: 'dies', after: 100 },
+    'restarts twice': { kind: 'restarts', after: 50, times: 2 },
+    'drops to 1 % of its speed': { kind: 'slows', after: 100, share: 0.01 },
+    'serves wrong bytes': { kind: 'lies', after: 100 },
+    'serves truncated blocks': { kind: 'truncates', after: 100 },
+    'serves short answers': { kind: 'short', after: 100 },
+    'serves without end': { kind: 'endless', after: 100 },
+    'denies having anything': { kind: 'lacks', share: 1 },
+    'has lost half': { kind: 'lacks', share: 0.5 },
+    'is busy at first': { kind: 'busy', times: 3 },
+    'lets nobody in': { kind: 'refuses' },
+  };
+  for (const [name, fault] of Object.entries(faults)) {
+    test(`ends within 1.3 of the bound without a peer that ${name}`, async () => {
+      const { seconds, result } = await run(worldOf(equalLinks, { fault }));
+      assert.ok(seconds <= 1.3 * secondsAt(equalLinks.slice(1)), `${seconds} s`);
+      assert.equal(result.sourceBytes, 0);
+    });
+  }
+
+  for (const kind of ['lies', 'truncates', 'endless'] as const) {
+    test(`names and drops a peer that ${kind}`, async () => {
+      const { result, channel } = await run(worldOf(equalLinks, { fault: { kind, after: 100 } }));
+      assert.deepEqual(
+        result.dropped.map(({ peer, reason }) => [peer, reason.kind]),
+        [[peerName(0), 'lied']],
+      );
+      assert.ok((channel.traffic.sentBytes.get(peerName(0)) ?? 0) < 0.2 * totalBytes, 'it was asked again and again');
+    });
+  }
+
+  test('reports every wrong entry of the map that it meets, and no other', async () => {
+    const { reported, result } = await run(worldOf(equalLinks, { fault: { kind: 'lacks', share: 0.5 } }));
+    assert.ok(reported.length > 50);
+    assert.equal(result.staleCount, reported.length);
+    for (const { peer, digest } of reported) {
+      assert.equal(peer, peerName(0));
+      assert.ok(digest.charCodeAt(0) < 128);
+    }
+    assert.equal(new Set(reported.map(({ digest }) => digest)).size, reported.length);
+  });
+
+  for (const fault of [
+    { kind: 'stalls', after: 50 },
+    { kind: 'dies', after: 50 },
+    { kind: 'slows', after: 50, share: 0.01 },
+  ] as const) {
+    test(`turns to the source when the only holder ${fault.kind}, after having waited for it`, async () => {
+      const world = worldOf(equalLinks, { fault });
+      world.holders = world.holders.map((_, block) => [block % 4]);
+      world.source.bytesPerSecond = 100 * megabit;
+      const { seconds, result } = await run(world);
+      assert.ok(seconds <= 8 + secondsAt(equalLinks), `${seconds} s`);
+      assert.ok(result.sourceBytes > 0 && result.sourceBytes <= 0.25 * totalBytes);
+    });
+  }
+
+  test('keeps the source below its bound', async () => {
+    const world = worldOf([], { share: 0 });
+    world.lengths = world.lengths.slice(0, 100);
+    world.holders = world.holders.slice(0, 100);
+    const { seconds } = await runPull(world, { sourceBytesPerSecondMax: 500_000 });
+    assert.ok(seconds >= 0.9 * ((100 * blockBytes) / 500_000), `${seconds} s`);
+  });
+
+  test('fails clearly when only the source has the rest and is gone, and keeps what came', async () => {
+    const world = worldOf(equalLinks, { share: 0.5 });
+    world.source.fault = { kind: 'dies', after: 10 };
+    const outcome = await runPull(world);
+    checkInvariants(world, outcome);
+    assert.equal(outcome.result, undefined);
+    assert.match(String(outcome.error), /laptop does not send 590 blocks that nobody else has/);
+    assert.equal((outcome.error as { code?: string }).code, 'E_UNAVAILABLE');
+    assert.equal(outcome.stored.size, 610);
+  });
+});
