@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { compress, decompress, looksRandom } from '../../src/store/compression.ts';
+import { compress, decompress } from '../../src/store/compression.ts';
 import { testBytes } from './store-fixture.ts';
 
 test('what was compressed comes back, and compressed is always smaller', async () => {
@@ -24,16 +24,6 @@ test('text is compressed, random bytes and tiny ones are not', async () => {
     assert.equal(await compress(testBytes(1, length)), undefined, `${length} random bytes`);
   }
   assert.equal(await compress(Uint8Array.of(7)), undefined);
-});
-
-test('random bytes are recognised by a sample, text and short data are not taken for them', () => {
-  assert.equal(looksRandom(testBytes(1, 256 * 1024)), true);
-  assert.equal(looksRandom(testBytes(1, 16 * 1024)), true);
-  assert.equal(looksRandom(testBytes(1, 16 * 1024 - 1)), false);
-  assert.equal(looksRandom(testBytes(1, 256 * 1024, 100)), false);
-  const half = new Uint8Array(256 * 1024);
-  half.set(testBytes(1, 128 * 1024));
-  assert.equal(looksRandom(half), false);
 });
 
 test('a wrong length and damaged bytes are refused', async () => {
