@@ -1,0 +1,97 @@
+/** A feed in memory that does what `FeedSource` promises, for tests of whoever reads one. */
+import { once } from 'node:events';
+import { randomId } from '../../src/core/clock.ts';
+import { type Digest, type DigestKey, digestFromKey, digestKey } from '../../src/core/digest.ts';
+import type { FeedSource } from '../../src/core/ports.ts';
+
+interface Change {
+  sequence: number;
+  key: DigestKey;
+  gained: boolean;
+}
+
+export class MemoryFeed implements FeedSource {
+  readonly #changed = new EventTarget();
+  #history = randomId();
+  #held = new Set<DigestKey>();
+  #changes: Change[] = [];
+  #last = 0;
+  /** The highest sequence number acknowledged so far. */
+  acknowledged = 0;
+
+  gain(...digests: Digest[]): void {
+    this.#change(digests, true);
+  }
+
+  lose(...digests: Digest[]): void {
+    this.#change(digests, false);
+  }
+
+  /** Forgets the history, as an index that is built anew does; the holdings stay. */
+  startOver(): void {
+    this.#history = randomId();
+    this.#changes = [];
+    this.#last = 0;
+    this.acknowledged = 0;
+    this.#changed.dispatchEvent(new Event('changed'));
+  }
+
+  held(): Digest[] {
+    return [...this.#held].sort().map(digestFromKey);
+  }
+
+  history(): string {
+    return this.#history;
+  }
+
+  lastSequence(): number {
+    return this.#last;
+  }
+
+  changesAfter(sequence: number, digestsMax: number): { gained: Digest[]; lost: Digest[]; upTo: number } {
+    if (sequence < this.acknowledged) throw new Error('changes that were acknowledged are asked for');
+    const first = new Map<DigestKey, boolean>();
+    const last = new Map<DigestKey, boolean>();
+    let upTo = sequence;
+    for (const change of this.#changes) {
+      if (change.sequence <= sequence) continue;
+      if (last.size >= digestsMax) break;
+      if (!first.has(change.key)) first.set(change.key, change.gained);
+      last.set(change.key, change.gained);
+      upTo = change.sequence;
+    }
+    const folded = [...last].filter(([key, gained]) => first.get(key) === gained);
+    const pick = (gained: boolean) =>
+      folded.filter((change) => change[1] === gained).map(([key]) => digestFromKey(key));
+    return { gained: pick(true), lost: pick(false), upTo };
+  }
+
+  async acknowledge(sequence: number): Promise<void> {
+    this.acknowledged = Math.max(this.acknowledged, sequence);
+    this.#changes = this.#changes.filter((change) => change.sequence > sequence);
+  }
+
+  holdings(digestsPerPage: number): { sequence: number; pages: Iterable<Digest[]>; close(): void } {
+    const all = this.held();
+    const pages: Digest[][] = [];
+    for (let at = 0; at < all.length; at += digestsPerPage) pages.push(all.slice(at, at + digestsPerPage));
+    return { sequence: this.#last, pages, close: () => undefined };
+  }
+
+  async changedAfter(sequence: number, options: { signal: AbortSignal }): Promise<void> {
+    options.signal.throwIfAborted();
+    while (this.#last <= sequence) await once(this.#changed, 'changed', options);
+  }
+
+  #change(digests: Digest[], gained: boolean): void {
+    for (const digest of digests) {
+      const key = digestKey(digest);
+      if (this.#held.has(key) === gained) continue;
+      if (gained) this.#held.add(key);
+      else this.#held.delete(key);
+      this.#last += 1;
+      this.#changes.push({ sequence: this.#last, key, gained });
+    }
+    this.#changed.dispatchEvent(new Event('changed'));
+  }
+}
