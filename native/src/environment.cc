@@ -75,13 +75,26 @@ Napi::Promise Environment::run(std::function<int()> work, const std::string& cal
 }
 
 void Environment::finish_task(Napi::Env env, Napi::Function, Task* task) {
-  task->thread.join();
-  if (task->error != 0) {
-    task->deferred.Reject(system_error(env, task->error, task->call, task->path).Value());
-  } else {
-    task->deferred.Resolve(task->result ? task->result(env) : env.Undefined());
+  if (task->thread.joinable()) task->thread.join();
+  if (can_run_javascript(env)) {
+    if (task->error != 0) {
+      task->deferred.Reject(system_error(env, task->error, task->call, task->path).Value());
+    } else {
+      task->deferred.Resolve(task->result ? task->result(env) : env.Undefined());
+    }
   }
   task->environment->tasks_.remove_if([task](const auto& owned) { return owned.get() == task; });
+}
+
+bool can_run_javascript(Napi::Env env) {
+  napi_value object;
+  return napi_create_object(env, &object) == napi_ok && napi_set_element(env, object, 0, object) == napi_ok;
+}
+
+void call_soon(Napi::ThreadSafeFunction& function) {
+  function.NonBlockingCall([](Napi::Env env, Napi::Function callback) {
+    if (can_run_javascript(env)) callback.Call({});
+  });
 }
 
 Napi::Error system_error(Napi::Env env, int error, const std::string& call, const std::string& path) {

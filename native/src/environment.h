@@ -51,6 +51,13 @@ class Environment {
   std::list<std::unique_ptr<Task>> tasks_;
 };
 
+// Whether JavaScript can be called: not while the environment ends, when a callback may still come from a thread-safe
+// function. node-addon-api makes the failure of a call then a fatal error, so every such callback asks first.
+bool can_run_javascript(Napi::Env env);
+
+// Calls `function` without arguments on the thread of its environment; from any thread, without waiting.
+void call_soon(Napi::ThreadSafeFunction& function);
+
 // An Error as Node.js makes it for a failed system call: code, errno, syscall and, unless empty, path.
 Napi::Error system_error(Napi::Env env, int error, const std::string& call, const std::string& path);
 

@@ -84,7 +84,7 @@ MutationLogObject::MutationLogObject(const Napi::CallbackInfo& info) : ObjectWra
   // At most one wake-up is on its way (the log disarms itself), so that the queue never refuses one that matters.
   wake_ = Napi::ThreadSafeFunction::New(info.Env(), info[1].As<Napi::Function>(), "covault mutations", 1, 1);
   wake_.Unref(info.Env());
-  log_->set_waker([wake = wake_]() mutable { wake.NonBlockingCall(); });
+  log_->set_waker([wake = wake_]() mutable { call_soon(wake); });
   open_ = true;
   environment_ = &Environment::of(info.Env());
   environment_->add(this);

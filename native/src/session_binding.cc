@@ -91,7 +91,7 @@ void SessionObject::take_forward_options(Napi::Env env, const Napi::Object& opti
   // The queue disarms itself with each wake-up, so that at most one is on its way.
   on_requests_ =
       Napi::ThreadSafeFunction::New(env, options.Get("onRequests").As<Napi::Function>(), "covault requests", 1, 1);
-  queue_->set_waker([wake = on_requests_]() mutable { wake.NonBlockingCall(); });
+  queue_->set_waker([wake = on_requests_]() mutable { call_soon(wake); });
   handler_ = make_forward_handler(queue_);
 }
 
@@ -104,7 +104,7 @@ void SessionObject::make_server(Napi::Env env, const Napi::Object& options, Napi
   server.on_end = [on_end = on_end_](EndReason reason) mutable {
     const char* name = reason == EndReason::kFailed ? "failed" : "unmounted";
     on_end.NonBlockingCall(name, [](Napi::Env callback_env, Napi::Function callback, const char* reason_name) {
-      callback.Call({Napi::String::New(callback_env, reason_name)});
+      if (can_run_javascript(callback_env)) callback.Call({Napi::String::New(callback_env, reason_name)});
     });
   };
   server_ = std::make_shared<Server>(std::move(server), handler_);
@@ -122,7 +122,8 @@ void SessionObject::close_now() {
   open_ = false;
   // What JavaScript would have to answer is answered with an error first, or detaching could wait for it.
   if (queue_ != nullptr) queue_->close();
-  detach_mount(mountpoint_, helper_);
+  // After stop() the place may belong to somebody else.
+  if (!stopped_) detach_mount(mountpoint_, helper_);
   server_->stop();
   release_callbacks();
 }
@@ -153,6 +154,7 @@ Napi::Value SessionObject::stop(const Napi::CallbackInfo& info) {
     server->stop();
     return 0;
   };
+  stopped_ = true;
   Ref();  // Until the callback below, this object must not be collected.
   return Environment::of(env).run(work, "stop", mountpoint_, [this](Napi::Env callback_env) -> Napi::Value {
     if (open_) {

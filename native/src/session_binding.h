@@ -53,6 +53,7 @@ class SessionObject final : public Napi::ObjectWrap<SessionObject>, public Closa
   Napi::ThreadSafeFunction on_end_;
   Napi::ThreadSafeFunction on_requests_;
   bool open_ = false;
+  bool stopped_ = false;  // stop() was called
 };
 
 void register_sessions(Napi::Env env, Napi::Object exports);
