@@ -1,0 +1,86 @@
+/**
+ * Entry of the index's threads: reads the data directory and answers; never touches the tables. One request at a time,
+ * answered by `{ answer }` or, for a defect, `{ error }`.
+ */
+import { closeSync, constants, fstatSync } from 'node:fs';
+import { setPriority } from 'node:os';
+import { parentPort, workerData } from 'node:worker_threads';
+import { createDigester } from '../core/digest.ts';
+import { openNode } from '../fs/native.ts';
+import { type HashTools, hashContent } from './content-hash.ts';
+import { codeOf, DataDirectory, isGone } from './data-directory.ts';
+import { Recut } from './recut.ts';
+import type { FileTimes, HashFile, HashOutcome, WorkerRequest, WorkerSettings } from './worker-protocol.ts';
+
+class Stopped extends Error {}
+
+const settings = workerData as WorkerSettings;
+const directory = new DataDirectory(settings.directoryFd);
+const tools: HashTools = {
+  digester: createDigester(settings.digestKey),
+  cut: settings.cut,
+  buffer: Buffer.allocUnsafeSlow(256 * 1024),
+  zeros: Buffer.alloc(settings.cut.minBytes),
+  checkStopped() {
+    if (Atomics.load(settings.stop, 0) !== 0) throw new Stopped();
+  },
+};
+
+/** The window is given back when it has grown beyond this many bytes. */
+const bufferBytesKept = 8 * 1024 * 1024;
+
+try {
+  // On Linux the priority is the calling thread's own.
+  if (settings.niceness > 0) setPriority(settings.niceness);
+} catch {
+  // Only politeness.
+}
+
+parentPort?.on('message', (request: WorkerRequest) => {
+  try {
+    parentPort?.postMessage({ answer: answerTo(request) });
+  } catch (error) {
+    parentPort?.postMessage({ error: error instanceof Error ? (error.stack ?? error.message) : String(error) });
+  }
+});
+
+function answerTo(request: WorkerRequest): unknown {
+  switch (request.kind) {
+    case 'hash':
+      return request.files.map(hash);
+    case 'look':
+      return request.directories.map((each) => directory.look(each));
+    case 'list':
+      return directory.list(request);
+  }
+}
+
+function hash(file: HashFile): HashOutcome {
+  const { inode } = file;
+  try {
+    tools.checkStopped();
+    const fd = openNode(settings.directoryFd, file.path, constants.O_RDONLY | constants.O_NONBLOCK);
+    try {
+      return hashOpen(fd, file);
+    } finally {
+      closeSync(fd);
+      if (tools.buffer.byteLength > bufferBytesKept) tools.buffer = Buffer.allocUnsafeSlow(256 * 1024);
+    }
+  } catch (error) {
+    if (error instanceof Stopped) return { inode, kind: 'stopped' };
+    return isGone(error) ? { inode, kind: 'gone' } : { inode, kind: 'failed', code: codeOf(error) };
+  }
+}
+
+function hashOpen(fd: number, { inode, old }: HashFile): HashOutcome {
+  const stats = fstatSync(fd, { bigint: true });
+  if (stats.ino !== inode || !stats.isFile()) return { inode, kind: 'gone' };
+  const before = timesOf(stats);
+  const recut = old && new Recut(old, { unit: tools.cut.minBytes, newSize: before.size });
+  const content = hashContent(fd, before.size, recut, tools);
+  return { inode, kind: 'read', before, after: timesOf(fstatSync(fd, { bigint: true })), ...content };
+}
+
+function timesOf(stats: { size: bigint; mtimeNs: bigint; ctimeNs: bigint }): FileTimes {
+  return { size: Number(stats.size), mtimeNs: stats.mtimeNs, ctimeNs: stats.ctimeNs };
+}

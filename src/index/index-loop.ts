@@ -1,0 +1,255 @@
+/**
+ * The index's loop: the only writer of its tables. Each turn takes a bounded piece of every kind of work there is, so
+ * that none starves and other work of the thread gets its turn between pieces.
+ *
+ * A marker in the queue stops the application of mutations when everything before it is applied, until all that is
+ * dirty by then is hashed and the trees are made: what the tables then hold is of that one moment, names and all.
+ */
+import { CovaultError } from '../core/errors.ts';
+import type { Mutation } from '../core/mutation.ts';
+import { forgetOrphans } from './forget.ts';
+import type { Hashing } from './hashing.ts';
+import { lookAt } from './looking.ts';
+import type { Marker, MutationQueue } from './mutation-queue.ts';
+import { listLater, replay } from './replay.ts';
+import type { Scanner } from './scanner.ts';
+import type { IndexState } from './state.ts';
+import { Touched } from './touched.ts';
+import { updateTrees } from './trees.ts';
+import type { WorkerPool } from './worker-pool.ts';
+
+/** Mutations applied in one transaction. */
+const mutationsPerTurn = 512;
+
+/** Inodes without names kept until there is nothing else to do. */
+const orphansMax = 1024;
+
+/** Looks at a name that fail, before the directory it should be in is listed. */
+const looksMax = 5;
+
+/** Milliseconds between two turns when there is nothing to do but to wait for files to come to rest. */
+const pauseMs = 100;
+const urgentPauseMs = 20;
+
+/** Milliseconds without work after which trees are brought up to date though nobody asks. */
+const treesPauseMs = 1000;
+
+export interface LoopOptions {
+  state: IndexState;
+  queue: MutationQueue;
+  scanner: Scanner;
+  hashing: Hashing;
+  lookers: WorkerPool;
+  /** Called after every turn that did something. */
+  onTurn(): void;
+}
+
+export class IndexLoop {
+  readonly #options: LoopOptions;
+  readonly #tasks: (() => Promise<void>)[] = [];
+  #deferred = new Touched();
+  #urgent = 0;
+  #isEnding = false;
+  #failure: unknown;
+  #wake: (() => void) | undefined;
+  #isAwake = false;
+  #idleSinceMs: number;
+  readonly #done: Promise<void>;
+
+  constructor(options: LoopOptions) {
+    this.#options = options;
+    this.#idleSinceMs = options.state.clock.monotonicMs();
+    this.#done = this.#run();
+  }
+
+  /** Why the loop ended before it was told to, or undefined. */
+  get failure(): unknown {
+    return this.#failure;
+  }
+
+  /** Names that wait to be looked at again. */
+  get deferredCount(): number {
+    return this.#deferred.count;
+  }
+
+  /** There is something to do. */
+  wake(): void {
+    this.#isAwake = true;
+    this.#wake?.();
+  }
+
+  /** While `act` runs, files are hashed whether they are at rest or not. */
+  async urgently<T>(act: () => Promise<T>): Promise<T> {
+    this.#urgent++;
+    this.wake();
+    try {
+      return await act();
+    } finally {
+      this.#urgent--;
+    }
+  }
+
+  /** Runs `task` in the loop, where it may write. */
+  run<T>(task: () => Promise<T>): Promise<T> {
+    if (this.#isEnding || this.#failure !== undefined)
+      return Promise.reject(this.#failure ?? new Error('the index is closed'));
+    return new Promise((resolve, reject) => {
+      this.#tasks.push(() => task().then(resolve, reject));
+      this.wake();
+    });
+  }
+
+  /** Applies the mutations that wait and ends; files stay dirty. Idempotent. */
+  async end(): Promise<void> {
+    this.#isEnding = true;
+    this.wake();
+    await this.#done;
+  }
+
+  async #run(): Promise<void> {
+    try {
+      while (!this.#isEnding) {
+        if (await this.#turn()) {
+          this.#idleSinceMs = this.#options.state.clock.monotonicMs();
+          this.#options.onTurn();
+          // A turn of the event loop: transactions resolve in microtasks when nothing else is going on.
+          await new Promise((resolve) => setImmediate(resolve));
+        } else {
+          await this.#sleep();
+        }
+      }
+      await this.#finish();
+    } catch (error) {
+      this.#failure = error;
+      for (const marker of this.#options.queue.takeMarkers()) marker.failed(error);
+      this.#options.onTurn();
+    }
+  }
+
+  /** @returns whether there may be more to do at once. */
+  async #turn(): Promise<boolean> {
+    const { hashing, queue, scanner, state } = this.#options;
+    let hasWorked = false;
+    for (const task of this.#tasks.splice(0)) {
+      await task();
+      hasWorked = true;
+    }
+    if (hashing.hasResults) {
+      await hashing.commit();
+      hasWorked = true;
+    }
+    const batch = queue.take(mutationsPerTurn);
+    if (batch.length > 0) {
+      await this.#apply(batch);
+      hasWorked = true;
+    }
+    if (scanner.hasWork) {
+      await scanner.step();
+      hasWorked = true;
+    }
+    if (state.orphans.size >= orphansMax && queue.length === 0 && this.#deferred.count + scanner.waiting === 0) {
+      await forgetOrphans(state);
+    }
+    const marker = queue.firstMarker;
+    if (marker && !scanner.hasWork) return (await this.#approach(marker)) || hasWorked;
+    if (await hashing.dispatch({ isUrgent: this.#urgent > 0 })) hasWorked = true;
+    if (hasWorked || queue.length > 0 || scanner.hasWork) return true;
+    state.dirty.forgetResting();
+    return this.#tidy();
+  }
+
+  /** Mutations into the tables, then a look at what they touched. */
+  async #apply(batch: readonly Mutation[]): Promise<void> {
+    const { lookers, scanner, state } = this.#options;
+    const touched = this.#deferred;
+    this.#deferred = new Touched();
+    await state.write(() => {
+      for (const mutation of batch) replay(state, mutation, touched);
+    });
+    this.#deferred = await lookAt(state, lookers, touched);
+    scanner.retry();
+  }
+
+  /** Everything before `marker` is applied: gets the index level, one step at a time. */
+  async #approach(marker: Marker): Promise<boolean> {
+    const { hashing, queue, scanner, state } = this.#options;
+    if (!marker.hasBegun) {
+      marker.hasBegun = true;
+      hashing.beginUrgent();
+    }
+    if (!marker.hasRetried) {
+      marker.hasRetried = true;
+      await this.#apply([]);
+      return true;
+    }
+    const hasFound = await hashing.dispatch({ isUrgent: true });
+    if (hashing.hasUrgent) return hasFound;
+    if (scanner.laterCount === 0) await forgetOrphans(state);
+    await updateTrees(state);
+    if (scanner.hasWork) return true;
+    queue.removeMarker(marker);
+    if (this.#deferred.count > 0 || scanner.laterCount > 0) marker.reached('names');
+    else marker.reached(hashing.goneCount > 0 ? 'contents' : 'nothing');
+    return true;
+  }
+
+  /** Work that is done when there is no other. */
+  async #tidy(): Promise<boolean> {
+    const { scanner, state } = this.#options;
+    if (this.#deferred.count > 0 || scanner.laterCount > 0) {
+      await this.#apply([]);
+      this.#listInstead();
+      return scanner.hasWork;
+    }
+    if (state.orphans.size > 0) {
+      await forgetOrphans(state);
+      return true;
+    }
+    const idleMs = state.clock.monotonicMs() - this.#idleSinceMs;
+    if (state.stale.size === 0 || state.dirty.count > 0 || idleMs < treesPauseMs) return false;
+    return (await updateTrees(state)) > 0;
+  }
+
+  /** Names that cannot be found where they should be, with no mutation that says why: their directories are listed. */
+  #listInstead(): void {
+    const kept = new Touched();
+    for (const [parent, names] of this.#deferred.byDirectory()) {
+      if (names.some(({ tries }) => tries >= looksMax)) listLater(this.#options.state, parent, false);
+      else for (const name of names) kept.addName({ parent, name: name.name }, name);
+    }
+    this.#deferred = kept;
+  }
+
+  async #finish(): Promise<void> {
+    const { hashing, queue } = this.#options;
+    if (hashing.hasResults) await hashing.commit();
+    for (;;) {
+      for (const marker of queue.takeMarkers())
+        marker.failed(new CovaultError('E_INTERRUPTED', 'the index is closing'));
+      const batch = queue.take(mutationsPerTurn);
+      if (batch.length === 0) break;
+      await this.#apply(batch);
+    }
+    for (const task of this.#tasks.splice(0)) await task();
+  }
+
+  async #sleep(): Promise<void> {
+    const { hashing, queue, state } = this.#options;
+    if (this.#isAwake || hashing.hasResults) {
+      this.#isAwake = false;
+      return;
+    }
+    const isPressed = queue.hasMarker || this.#urgent > 0;
+    const isPending = isPressed || state.dirty.count > 0 || this.#deferred.count > 0 || state.stale.size > 0;
+    await new Promise<void>((resolve) => {
+      const timer = isPending ? setTimeout(resolve, isPressed ? urgentPauseMs : pauseMs) : undefined;
+      if (!isPressed) timer?.unref();
+      this.#wake = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+    this.#wake = undefined;
+    this.#isAwake = false;
+  }
+}

@@ -1,0 +1,96 @@
+/** Looks at what mutations touched, by way of the looking thread, and puts the present state into the tables. */
+import { pathOf, placeOf } from './names.ts';
+import { observe } from './observe.ts';
+import type { IndexState } from './state.ts';
+import { Touched, type TouchedName } from './touched.ts';
+import type { WorkerPool } from './worker-pool.ts';
+import type { LookOutcome } from './worker-protocol.ts';
+
+/** Names asked for at once, and sightings put into one transaction. */
+const namesPerRequest = 512;
+const sightingsPerTransaction = 256;
+
+interface Question {
+  directory: bigint;
+  path: Buffer;
+  names: TouchedName[];
+}
+
+/**
+ * @returns names that could not be looked at because their directory was not where the index has it: to be tried again
+ *   when further mutations are applied.
+ */
+export async function lookAt(state: IndexState, pool: WorkerPool, touched: Touched): Promise<Touched> {
+  const deferred = new Touched();
+  addInodes(state, touched);
+  const questions: Question[] = [];
+  for (const [directory, names] of touched.byDirectory()) {
+    const path = pathOf(state, directory);
+    // A directory that hangs on nothing is forgotten, or listed when it is found again.
+    if (!path) continue;
+    for (let at = 0; at < names.length; at += namesPerRequest) {
+      questions.push({ directory, path, names: names.slice(at, at + namesPerRequest) });
+    }
+  }
+  for (const part of grouped(questions)) {
+    const outcomes = await pool.run({
+      kind: 'look',
+      directories: part.map(({ directory, path, names }) => ({
+        directory,
+        path,
+        names: names.map(({ name }) => name),
+      })),
+    });
+    for (const [number, question] of part.entries()) {
+      await apply(state, question, { outcome: outcomes[number] as LookOutcome, deferred });
+    }
+  }
+  return deferred;
+}
+
+/** An inode is looked at by one of its names; one that goes has changed the link count of the others. */
+function addInodes(state: IndexState, touched: Touched): void {
+  for (const inode of touched.inodes) {
+    const place = placeOf(state, inode);
+    if (place) touched.addName(place);
+  }
+}
+
+async function apply(
+  state: IndexState,
+  { directory, names }: Question,
+  { outcome, deferred }: { outcome: LookOutcome; deferred: Touched },
+): Promise<void> {
+  if (outcome.kind === 'failed') {
+    state.unreadable.set(directory, outcome.code);
+    return;
+  }
+  if (outcome.kind === 'gone') {
+    for (const { name, isNew, tries } of names) {
+      deferred.addName({ parent: directory, name }, { isNew, tries: tries + 1 });
+    }
+    return;
+  }
+  for (let at = 0; at < names.length; at += sightingsPerTransaction) {
+    await state.write(() => {
+      for (const [number, { name, isNew }] of names.slice(at, at + sightingsPerTransaction).entries()) {
+        const seen = outcome.states[at + number];
+        observe(state, { parent: directory, name }, seen, { by: 'reported', isNew });
+      }
+    });
+  }
+}
+
+function grouped(questions: readonly Question[]): Question[][] {
+  const groups: Question[][] = [];
+  let count = namesPerRequest;
+  for (const question of questions) {
+    if (count >= namesPerRequest) {
+      groups.push([]);
+      count = 0;
+    }
+    groups.at(-1)?.push(question);
+    count += question.names.length;
+  }
+  return groups;
+}

@@ -1,0 +1,108 @@
+/**
+ * Mutations on the tables: names move as the mutation says, contents become dirty, and everything that was touched is
+ * looked at afterwards, so that in the end the present state stands, whatever order mutations came in. In a transaction.
+ */
+import type { Mutation } from '../core/mutation.ts';
+import { inodeKey, type Place } from './layout.ts';
+import { inodeAt, isDirectory, putName, removeName } from './names.ts';
+import { endOfFile, joined } from './ranges.ts';
+import type { IndexState } from './state.ts';
+import type { Touched } from './touched.ts';
+
+export function replay(state: IndexState, mutation: Mutation, touched: Touched): void {
+  state.counters.mutations++;
+  switch (mutation.kind) {
+    case 'content':
+      written(state, mutation.inode, mutation.offset, mutation.offset + mutation.length);
+      break;
+    case 'truncate':
+      written(state, mutation.inode, mutation.size, endOfFile);
+      break;
+    case 'create':
+      newInode(state, mutation.inode);
+      named(state, mutation, mutation.inode, { touched, isNew: true });
+      break;
+    case 'link':
+      named(state, mutation, mutation.inode, { touched, isNew: false });
+      break;
+    case 'unlink':
+      unnamed(state, mutation, touched);
+      break;
+    case 'rename':
+      renamed(state, mutation, touched);
+      break;
+    case 'attributes':
+    case 'xattrs':
+      touched.addInode(mutation.inode);
+      break;
+    case 'inode':
+      touched.addInode(mutation.inode);
+      if (isDirectory(state, mutation.inode)) listLater(state, mutation.inode, false);
+      else written(state, mutation.inode, 0, endOfFile);
+      break;
+    case 'subtree':
+      listLater(state, mutation.inode, true);
+      break;
+  }
+}
+
+/** The directory must be listed, `deep`: with all below it. */
+export function listLater(state: IndexState, directory: bigint, deep: boolean): void {
+  state.unlisted.set(directory, deep || state.unlisted.get(directory) === true);
+}
+
+/** Content of a file that the index does not know is not noted: it is dirty as a whole when it becomes known. */
+function written(state: IndexState, inode: bigint, start: number, end: number): void {
+  if (!state.tables.inodes.has(inodeKey(inode))) return;
+  const ranges = state.dirty.noRanges();
+  ranges.add(start, end);
+  if (ranges.isEmpty) return;
+  const flight = state.flights.get(inode);
+  if (flight) flight.later = joined(flight.later, ranges);
+  else state.dirty.mark(inode, ranges);
+  state.dirty.touch(inode);
+}
+
+/** The number may have been another file's, so nothing that is known of its content stands. */
+function newInode(state: IndexState, inode: bigint): void {
+  if (!state.tables.inodes.has(inodeKey(inode))) return;
+  const flight = state.flights.get(inode);
+  if (flight) flight.isVoid = true;
+  state.dirty.mark(inode, 'whole');
+  state.dirty.touch(inode);
+}
+
+function named(state: IndexState, place: Place, inode: bigint, how: { touched: Touched; isNew: boolean }): void {
+  if (!isKnown(state, place.parent)) return;
+  const before = inodeAt(state, place);
+  if (before !== undefined && before !== inode) how.touched.addInode(before);
+  putName(state, place, inode);
+  how.touched.addName(place, { isNew: how.isNew });
+  // A further name changes the number of links, which all names show.
+  if (!how.isNew) how.touched.addInode(inode);
+}
+
+function unnamed(state: IndexState, place: Place, touched: Touched): void {
+  if (!isKnown(state, place.parent)) return;
+  const inode = removeName(state, place);
+  if (inode !== undefined) touched.addInode(inode);
+  touched.addName(place);
+}
+
+function renamed(state: IndexState, mutation: Extract<Mutation, { kind: 'rename' }>, touched: Touched): void {
+  const { inode, exchange } = mutation;
+  const from = { parent: mutation.parent, name: mutation.name };
+  const to = { parent: mutation.newParent, name: mutation.newName };
+  const other = isKnown(state, to.parent) ? inodeAt(state, to) : undefined;
+  if (isKnown(state, from.parent)) {
+    if (exchange && other !== undefined) putName(state, from, other);
+    else removeName(state, from);
+    touched.addName(from);
+  }
+  named(state, to, inode, { touched, isNew: false });
+}
+
+/** Names within a directory that the index has not come across are seen when it does. */
+function isKnown(state: IndexState, directory: bigint): boolean {
+  return directory === state.root || state.tables.links.has(inodeKey(directory));
+}

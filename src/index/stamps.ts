@@ -1,0 +1,74 @@
+/**
+ * Stamps: the state a file had when its content was read. A scan takes a file whose state is not that of its stamp for
+ * changed. A change of attributes alone, of which mutations told, gives the file a new ctime without a new content; it
+ * has *drifted* from its stamp. The stamp follows only at a barrier, when all mutations made before are known: until
+ * then a content mutation that explains the new ctime could be lost in a crash.
+ */
+import { putRow, rowOf } from './holdings.ts';
+import type { Stamp } from './layout.ts';
+import { metaKeys, writeMeta } from './meta.ts';
+import type { IndexState } from './state.ts';
+
+/**
+ * Two changes within so many nanoseconds may leave the same ctime: what coarse file systems and a kernel's tick make of
+ * it, with room. A file read so soon after its last change counts as changed.
+ */
+const closeNs = 2_000_000_000n;
+
+/** Rows changed in one transaction. */
+const rowsPerTransaction = 256;
+
+/** Files whose drift is remembered; further ones are hashed again after an unclean stop. */
+const driftedMax = 500_000;
+
+export function stampOf(seen: { size: number; mtimeNs: bigint; ctimeNs: bigint }, readAtNs: bigint): Stamp {
+  return { size: seen.size, mtimeNs: seen.mtimeNs, ctimeNs: seen.ctimeNs, readAtNs };
+}
+
+/**
+ * Whether a file seen so has the content that was read when it had this stamp.
+ *
+ * @param levelAtNs at this time the stamp was known to be right; 0n if never.
+ */
+export function isStampOf(
+  stamp: Stamp | undefined,
+  seen: { size: number; mtimeNs: bigint; ctimeNs: bigint },
+  levelAtNs: bigint,
+): boolean {
+  if (!stamp) return false;
+  if (stamp.size !== seen.size || stamp.mtimeNs !== seen.mtimeNs || stamp.ctimeNs !== seen.ctimeNs) return false;
+  const knownAtNs = stamp.readAtNs > levelAtNs ? stamp.readAtNs : levelAtNs;
+  return stamp.ctimeNs + closeNs < knownAtNs;
+}
+
+export interface Barrier {
+  timeNs: bigint;
+  lookSerial: number;
+}
+
+/** Call before all mutations made so far are asked for. */
+export function beginBarrier(state: IndexState): Barrier {
+  return { timeNs: state.nowNs(), lookSerial: state.lookSerial };
+}
+
+/** Call when these mutations are in the tables: lets stamps follow. */
+export async function endBarrier(state: IndexState, barrier: Barrier): Promise<void> {
+  const followers = [...state.drifted].filter(([, serial]) => serial <= barrier.lookSerial).map(([inode]) => inode);
+  for (let at = 0; at < followers.length; at += rowsPerTransaction) {
+    await state.write(() => {
+      for (const inode of followers.slice(at, at + rowsPerTransaction)) follow(state, inode, barrier.timeNs);
+    });
+  }
+  if (state.drifted.size > driftedMax) state.drifted.clear();
+  if (barrier.timeNs <= state.levelAtNs) return;
+  await state.write(() => writeMeta(state.tables, metaKeys.levelAt, barrier.timeNs));
+  state.levelAtNs = barrier.timeNs;
+}
+
+function follow(state: IndexState, inode: bigint, timeNs: bigint): void {
+  state.drifted.delete(inode);
+  if (state.flights.has(inode) || state.dirty.has(inode)) return;
+  const row = rowOf(state, inode);
+  if (row?.kind !== 'file' || row.stamp === undefined || row.content?.size !== row.size) return;
+  putRow(state, inode, { ...row, stamp: stampOf(row, timeNs) });
+}

@@ -1,0 +1,110 @@
+/**
+ * What the parts of the index share: the tables, and what is held in memory beside them. Only the index's loop writes,
+ * through `write`; a failed write leaves memory and tables apart, therefore the index then stops for good.
+ */
+import type { Clock } from '../core/clock.ts';
+import type { Digester } from '../core/digest.ts';
+import type { CutParameters } from '../core/domain.ts';
+import { DirtyFiles } from './dirty.ts';
+import { FeedCollector } from './feed-collector.ts';
+import { inodeOfKey } from './layout.ts';
+import { metaKeys, readBig } from './meta.ts';
+import { PathCache } from './path-cache.ts';
+import type { Extent } from './ranges.ts';
+import type { Tables } from './tables.ts';
+
+/** A file that a worker is reading. */
+export interface Flight {
+  /** What was reported as written since the worker was told. */
+  later: Extent | undefined;
+  /** Its attributes were looked at since; the worker's may be older. */
+  isLooked: boolean;
+  /** The inode is not the same any more; what the worker says of it is void. */
+  isVoid: boolean;
+}
+
+/** Counters since the start; see `IndexStatus`. */
+export interface Counters {
+  bytesHashed: number;
+  filesHashed: number;
+  mutations: number;
+  looks: number;
+  /** Files that a listing found changed without a mutation that told. */
+  filesFoundChanged: number;
+  misses: number;
+}
+
+export interface StateOptions {
+  tables: Tables;
+  digester: Digester;
+  cut: CutParameters;
+  clock: Clock;
+  /** The data directory's inode. */
+  root: bigint;
+}
+
+export class IndexState {
+  readonly tables: Tables;
+  readonly digester: Digester;
+  readonly cut: CutParameters;
+  readonly clock: Clock;
+  readonly root: bigint;
+  /** Mirror of the table `stale`. */
+  readonly stale = new Set<bigint>();
+  /** Inodes that lost a name and may have none left. */
+  readonly orphans = new Set<bigint>();
+  /** Directories that must be listed; true: with all below them. */
+  readonly unlisted = new Map<bigint, boolean>();
+  readonly flights = new Map<bigint, Flight>();
+  /** Files that are level though their ctime is not that of their stamp, with the look that saw it; see `stamps.ts`. */
+  readonly drifted = new Map<bigint, number>();
+  /** Files that went on changing while they were read, however often. */
+  readonly unsettled = new Set<bigint>();
+  /** Number of the last look at attributes. */
+  lookSerial = 0;
+  /** See `metaKeys.levelAt`. */
+  levelAtNs: bigint;
+  /** Files and directories that could not be read, with the system's code. */
+  readonly unreadable = new Map<bigint, string>();
+  /** Mount points of other file systems. */
+  readonly foreign = new Set<bigint>();
+  readonly paths = new PathCache();
+  readonly dirty: DirtyFiles;
+  readonly feed: FeedCollector;
+  readonly counters: Counters = {
+    bytesHashed: 0,
+    filesHashed: 0,
+    mutations: 0,
+    looks: 0,
+    filesFoundChanged: 0,
+    misses: 0,
+  };
+
+  constructor(options: StateOptions) {
+    this.tables = options.tables;
+    this.digester = options.digester;
+    this.cut = options.cut;
+    this.clock = options.clock;
+    this.root = options.root;
+    this.dirty = new DirtyFiles(options.tables, options.clock, options.cut.minBytes);
+    this.feed = new FeedCollector(options.tables);
+    this.levelAtNs = readBig(options.tables, metaKeys.levelAt);
+    for (const key of this.tables.stale.keys({})) this.stale.add(inodeOfKey(key));
+  }
+
+  /** One transaction, with its part of the feed. `work` must not wait and should take a few milliseconds at most. */
+  async write<T>(work: () => T): Promise<T> {
+    const result = await this.tables.transaction(() => {
+      const value = work();
+      this.feed.seal();
+      return value;
+    });
+    this.feed.committed();
+    return result;
+  }
+
+  /** Wall-clock time in nanoseconds since 1970, as precise as the clock is. */
+  nowNs(): bigint {
+    return BigInt(Math.floor(this.clock.nowMs())) * 1_000_000n;
+  }
+}

@@ -1,0 +1,236 @@
+/**
+ * The index's tables in LMDB. The only import of `lmdb` in this stage.
+ *
+ * One environment, one writer (the index's loop). Reads outside a transaction see the last commit; within one they see
+ * its writes; with a `View` they see one moment for as long as it is open. Bytes that a read gives belong to the caller.
+ *
+ * Durability: a commit is visible at once and reaches the disk soon after, in order (LMDB's overlapping sync, an
+ * addition of lmdb-js). A killed process loses nothing that was committed; a power cut loses at most the newest
+ * commits, never their order. `flushed` waits for the disk.
+ */
+import { join } from 'node:path';
+import { type Database, open, type RootDatabase, type Transaction } from 'lmdb';
+import { CovaultError, systemErrorCode } from '../core/errors.ts';
+import { asBuffer } from './layout.ts';
+
+/** One moment of all tables; see `Tables.openView`. */
+export type View = Transaction;
+
+export interface RangeOptions {
+  start?: Uint8Array;
+  /** Not in the range. */
+  end?: Uint8Array | undefined;
+  limit?: number;
+  view?: View | undefined;
+}
+
+/** Keys in ascending byte order, one value each. */
+export interface Table {
+  get(key: Uint8Array, view?: View): Buffer | undefined;
+  has(key: Uint8Array): boolean;
+  /** Within a transaction only. */
+  put(key: Uint8Array, value: Uint8Array): void;
+  /** Within a transaction only. Nothing happens if there is no such key. */
+  remove(key: Uint8Array): void;
+  range(options: RangeOptions): Iterable<{ key: Buffer; value: Buffer }>;
+  keys(options: RangeOptions): Iterable<Buffer>;
+  count(): number;
+}
+
+/** Several values for a key, each once, in ascending byte order. */
+export interface MultiTable {
+  first(key: Uint8Array): Buffer | undefined;
+  values(key: Uint8Array, view?: View): Iterable<Buffer>;
+  has(key: Uint8Array): boolean;
+  put(key: Uint8Array, value: Uint8Array): void;
+  remove(key: Uint8Array, value: Uint8Array): void;
+  /** Every key once. */
+  keys(options: RangeOptions): Iterable<Buffer>;
+  count(): number;
+}
+
+export interface Tables {
+  /** Inode to what is known of it. */
+  inodes: Table;
+  /** Place to inode. */
+  names: Table;
+  /** Inode to its places. */
+  links: MultiTable;
+  /** Inode to its recipe, if that is an object. */
+  recipes: Table;
+  /** Digest of a recipe object to the inodes that have it. */
+  recipeHolders: MultiTable;
+  /** Digest of a block to its locations. */
+  blocks: MultiTable;
+  /** Directory's inode to the digest of its tree. */
+  directories: Table;
+  /** Digest of a tree to its references and bytes. */
+  trees: Table;
+  /** Directories whose tree is behind; with a directory all those above it. */
+  stale: Table;
+  /** Trees without references that the root's tree may still reach. */
+  condemned: Table;
+  /** Files whose content is behind. */
+  dirty: Table;
+  /** Inode to locations that may be in `blocks` without being in the inode's content. */
+  intents: Table;
+  /** Sequence number to what one transaction gained and lost. */
+  feed: Table;
+  meta: Table;
+  /** Runs `work`, which must not wait, as one transaction: all of it is committed or, if it throws, nothing. */
+  transaction<T>(work: () => T): Promise<T>;
+  /** The last commit, to be read for as long as it is open. Close it with `done()`: it keeps space from reuse. */
+  openView(): View;
+  /** Resolves when all that is committed is on the disk. */
+  flushed(): Promise<void>;
+  close(): Promise<void>;
+}
+
+export const tableNames = [
+  'inodes',
+  'names',
+  'links',
+  'recipes',
+  'recipeHolders',
+  'blocks',
+  'directories',
+  'trees',
+  'stale',
+  'condemned',
+  'dirty',
+  'intents',
+  'feed',
+  'meta',
+] as const;
+
+const multiTables: readonly string[] = ['links', 'recipeHolders', 'blocks'];
+
+/** Address space reserved for the data, in bytes: the most an index can grow to. Takes neither memory nor disk. */
+const mapBytes = 256 * 2 ** 30;
+
+/** The file within an index's directory that holds the data. */
+export const dataFileName = 'data.mdb';
+
+type Store = Database<Buffer, Buffer>;
+
+/**
+ * Opens or makes the tables in `directory`, which must exist.
+ *
+ * @throws CovaultError `E_IO`, `E_NO_SPACE`, or `E_CORRUPT` if what is there is no such environment.
+ */
+export function openTables(directory: string): Tables {
+  const path = join(directory, dataFileName);
+  const root = attempt(path, () => openRoot(directory));
+  const store = (name: string, dupSort: boolean): Store =>
+    attempt(path, () =>
+      root.openDB<Buffer, Buffer>({ name, encoding: 'binary', keyEncoding: 'binary', dupSort, cache: false }),
+    );
+  const stores = Object.fromEntries(
+    tableNames.map((name) => {
+      const multiple = multiTables.includes(name);
+      const table = store(name, multiple);
+      return [name, multiple ? asMultiTable(table) : asTable(table)];
+    }),
+  ) as unknown as Omit<Tables, 'transaction' | 'openView' | 'flushed' | 'close'>;
+  return {
+    ...stores,
+    async transaction(work) {
+      try {
+        // A child transaction, because lmdb-js undoes a transaction whose callback throws only in that form.
+        return (await root.childTransaction(work)) as ReturnType<typeof work>;
+      } catch (error) {
+        throw asIoError(error, path);
+      }
+    },
+    openView() {
+      // Reads of the same turn share a transaction, which may have begun before the last commit.
+      root.resetReadTxn();
+      return root.useReadTransaction();
+    },
+    async flushed() {
+      await root.flushed;
+    },
+    close: () => root.close(),
+  };
+}
+
+function openRoot(directory: string): RootDatabase<Buffer, Buffer> {
+  return open<Buffer, Buffer>({
+    path: directory,
+    noSubdir: false,
+    maxDbs: tableNames.length + 2,
+    mapSize: mapBytes,
+    encoding: 'binary',
+    keyEncoding: 'binary',
+    overlappingSync: true,
+  });
+}
+
+function asTable(store: Store): Table {
+  return {
+    get: (key, view) => store.get(asBuffer(key), view && { transaction: view }),
+    has: (key) => store.doesExist(asBuffer(key)),
+    put(key, value) {
+      void store.put(asBuffer(key), asBuffer(value));
+    },
+    remove(key) {
+      void store.remove(asBuffer(key));
+    },
+    range: (options) => store.getRange(rangeOf(options)) as Iterable<{ key: Buffer; value: Buffer }>,
+    keys: (options) => store.getKeys(rangeOf(options)),
+    count: () => entryCount(store),
+  };
+}
+
+function asMultiTable(store: Store): MultiTable {
+  return {
+    first: (key) => store.get(asBuffer(key)),
+    values: (key, view) => store.getValues(asBuffer(key), view && { transaction: view }),
+    has: (key) => store.doesExist(asBuffer(key)),
+    put(key, value) {
+      void store.put(asBuffer(key), asBuffer(value));
+    },
+    remove(key, value) {
+      void store.remove(asBuffer(key), asBuffer(value));
+    },
+    keys: (options) => store.getKeys(rangeOf(options)),
+    count: () => entryCount(store),
+  };
+}
+
+/** The library may write into the options it is given, and takes a field that is there as meant. */
+function rangeOf({ start, end, limit, view }: RangeOptions) {
+  return {
+    ...(start === undefined ? {} : { start: asBuffer(start) }),
+    ...(end === undefined ? {} : { end: asBuffer(end) }),
+    ...(limit === undefined ? {} : { limit }),
+    ...(view === undefined ? {} : { transaction: view }),
+  };
+}
+
+function entryCount(store: Store): number {
+  return (store.getStats() as { entryCount: number }).entryCount;
+}
+
+function attempt<T>(path: string, act: () => T): T {
+  try {
+    return act();
+  } catch (error) {
+    throw asIoError(error, path);
+  }
+}
+
+function asIoError(cause: unknown, path: string): unknown {
+  if (cause instanceof CovaultError) return cause;
+  const text = cause instanceof Error ? cause.message : String(cause);
+  if (/MDB_(INVALID|CORRUPTED|VERSION_MISMATCH|PAGE_NOTFOUND|PANIC|BAD_)/.test(text)) {
+    return new CovaultError('E_CORRUPT', `${path} is damaged`, { cause });
+  }
+  if (/No space left|MDB_MAP_FULL/.test(text)) {
+    return new CovaultError('E_NO_SPACE', `no space for ${path}`, { cause, hint: 'make room and start again' });
+  }
+  if (/^MDB_|Input\/output|Permission denied/.test(text) || systemErrorCode(cause) !== undefined) {
+    return new CovaultError('E_IO', `cannot use ${path}: ${text}`, { cause });
+  }
+  return cause;
+}
