@@ -124,10 +124,13 @@ function afterBytes(chunks: readonly Uint8Array[], count: number): Uint8Array[] 
   return [];
 }
 
+/** Some network file systems cannot sync directories and say so; there is nothing more to be done on them. */
 async function syncDirectory(path: string): Promise<void> {
   const directory = await open(path, 'r');
   try {
     await directory.sync();
+  } catch (error) {
+    if (!['EINVAL', 'ENOTSUP'].includes(systemErrorCode(error) ?? '')) throw error;
   } finally {
     await directory.close();
   }

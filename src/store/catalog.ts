@@ -73,7 +73,7 @@ export class Catalog {
 
   /** Whether anything is lost or unreadable: then no object counts as complete, so that what is lost is found again. */
   get doubtful(): boolean {
-    return this.#lostPacks > 0;
+    return this.#damaged.size > 0;
   }
 
   /** Where an entry is, if anything is known of it. */
@@ -186,6 +186,17 @@ export class Catalog {
       if (saysDamage(error)) this.#noteDamage(name, error);
       else if (!isCovaultError(error, 'E_NOT_FOUND')) throw error;
     }
+  }
+
+  /**
+   * Takes in what an index file says of a pack whose own trailer cannot be read. Objects found so are not known to be
+   * complete.
+   */
+  adoptIndexed(indexed: IndexedPack, indexFile: string): void {
+    if (this.#byHash.has(indexed.hash)) return;
+    const pack = this.#addPack(indexed);
+    for (const row of eachRow(indexed, indexFile)) this.#addRow(pack, row, indexed.kind === 'blocks');
+    if (indexed.kind === 'blocks') this.#unindexed.push(indexed);
   }
 
   #judgePacks(present: ReadonlyMap<string, number>): void {

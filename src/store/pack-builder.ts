@@ -65,10 +65,6 @@ export class PackBuilder {
     return this.#bytes;
   }
 
-  get entries(): number {
-    return this.#rows.length;
-  }
-
   /** Encrypts and takes in one entry; `entry.body` is not kept. */
   add(entry: NewEntry): HeldEntry {
     invariant(!this.#finished, 'nothing is added to a finished pack');

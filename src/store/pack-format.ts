@@ -28,7 +28,7 @@ import { CovaultError } from '../core/errors.ts';
 import { limits } from '../core/limits.ts';
 import type { ObjectKind } from '../core/ports.ts';
 import { decrypt, encrypt, nonceBytes, tagBytes } from './cipher.ts';
-import { type FileHeader, fileKinds, headerBytes } from './file-header.ts';
+import { fileKinds, headerBytes } from './file-header.ts';
 import type { KeyPurpose, StoreKeys } from './keys.ts';
 
 export type PackKind = 'blocks' | 'objects';
@@ -216,9 +216,4 @@ function entryAssociated(row: Omit<PackRow, 'storedBytes'>): Uint8Array {
   bytes.writeUInt8(row.compressed ? 1 : 0, 33);
   bytes.writeUInt32LE(row.rawBytes, 34);
   return bytes;
-}
-
-/** The header of a pack, from what an index says about it. */
-export function packHeader(kind: PackKind, keys: StoreKeys, salt: Uint8Array): FileHeader {
-  return { kind: packFileKind(kind), storeId: keys.storeId, salt };
 }

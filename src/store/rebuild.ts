@@ -1,15 +1,15 @@
 /** Makes the index files anew from the packs and the sealed snapshots. */
-import { checkInterrupted } from '../core/errors.ts';
+import { checkInterrupted, isCovaultError } from '../core/errors.ts';
 import type { SnapshotRecord } from '../core/snapshot.ts';
-import type { Backend } from './backend.ts';
+import type { Backend, BackendFile } from './backend.ts';
 import { Catalog } from './catalog.ts';
 import { findClosure } from './closure.ts';
-import type { StoreNotice } from './damage.ts';
+import { type StoreNotice, saysDamage } from './damage.ts';
 import type { EntryReader } from './entry-reader.ts';
-import { type IndexedPack, rowCount, writeIndexFile } from './index-file.ts';
+import { type IndexedPack, readIndexFile, rowCount, writeIndexFile } from './index-file.ts';
 import { indexFileGroups, rowsPerIndexFile, unitePacks } from './index-merge.ts';
 import type { StoreKeys } from './keys.ts';
-import { indexesFolder, packsFolder } from './layout.ts';
+import { indexesFolder, packHash, packsFolder } from './layout.ts';
 import { packsOfRows } from './object-rows.ts';
 
 export interface RebuildReport {
@@ -41,7 +41,7 @@ export async function rebuildIndexFiles(parts: RebuildParts): Promise<{ catalog:
   const { backend, keys } = parts;
   const old = await backend.list(indexesFolder);
   const catalog = new Catalog(backend, keys);
-  await indexBlocks(parts, catalog);
+  await indexBlocks(parts, catalog, old);
   const { packs, objects, notices } = await findCompleteObjects(parts, catalog);
   for (const group of indexFileGroups(packs)) await writeGroup(parts, catalog, group);
   for (const { name } of old) await backend.remove(name);
@@ -55,7 +55,7 @@ export async function rebuildIndexFiles(parts: RebuildParts): Promise<{ catalog:
   return { catalog, report };
 }
 
-async function indexBlocks(parts: RebuildParts, catalog: Catalog): Promise<void> {
+async function indexBlocks(parts: RebuildParts, catalog: Catalog, old: readonly BackendFile[]): Promise<void> {
   const files = await parts.backend.list(packsFolder);
   let packs: IndexedPack[] = [];
   for (let at = 0; at < files.length; at += packsAtOnce) {
@@ -66,7 +66,34 @@ async function indexBlocks(parts: RebuildParts, catalog: Catalog): Promise<void>
     await writeGroup(parts, catalog, packs);
     packs = [];
   }
+  await keepUnreadable(parts, catalog, files, old);
+  packs.push(...catalog.takeUnindexed());
   if (packs.length > 0) await writeGroup(parts, catalog, packs);
+}
+
+/** Packs that are there but have a damaged trailer: of those, the old index files are all that tells what is in them. */
+async function keepUnreadable(
+  parts: RebuildParts,
+  catalog: Catalog,
+  files: readonly BackendFile[],
+  old: readonly BackendFile[],
+): Promise<void> {
+  const unread = new Map(
+    files
+      .map(({ name, bytes }) => [packHash(name) ?? '', bytes] as const)
+      .filter(([hash]) => hash !== '' && !catalog.packByHash(hash)),
+  );
+  if (unread.size === 0) return;
+  const told: IndexedPack[] = [];
+  for (const { name } of old) {
+    try {
+      const packs = await readIndexFile(parts.backend, parts.keys, name);
+      told.push(...packs.filter(({ hash, bytes }) => unread.get(hash) === bytes));
+    } catch (error) {
+      if (!saysDamage(error) && !isCovaultError(error, 'E_NOT_FOUND')) throw error;
+    }
+  }
+  for (const pack of unitePacks(told)) catalog.adoptIndexed(pack, 'an index file');
 }
 
 async function findCompleteObjects(parts: RebuildParts, catalog: Catalog) {

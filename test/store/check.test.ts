@@ -342,3 +342,22 @@ test('a block that two packs hold is read from the other when one is lost', asyn
     backend.files.set(lost, kept);
   }
 });
+
+test('a pack of which neither trailer nor index file can be read is pulled again', async () => {
+  const backend = openMemoryBackend();
+  const store = await makeTestStore(backend);
+  await takeTestSnapshot(store, home, 1);
+  // The objects stay listed; the blocks are lost twice over.
+  const pack = await packWith(backend, 'block', digestOf(song[0] as Uint8Array));
+  flip(backend, pack, -1);
+  for (const name of namesOf(backend, 'indexes/')) {
+    const kept = backend.files.get(name) as Uint8Array;
+    backend.files.delete(name);
+    if (!(await openTestStore(backend)).hasBlock(digestOf(song[0] as Uint8Array))) break;
+    backend.files.set(name, kept);
+  }
+  const again = await openTestStore(backend);
+  assert.equal(again.hasBlock(digestOf(song[0] as Uint8Array)), false);
+  const { root } = await takeTestSnapshot(again, home, 2);
+  assert.deepEqual(await readDirectory(await openTestStore(backend), root.tree), home);
+});

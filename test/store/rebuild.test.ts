@@ -11,6 +11,7 @@ import {
   makeTestStore,
   openTestStore,
   packDirectory,
+  readDirectory,
   takeTestSnapshot,
   testBytes,
   testPassword,
@@ -92,4 +93,20 @@ test('a snapshot that misses something is named, and none of its objects count a
   const writer = await reopened.openWriter();
   const last = (await store.listSnapshots()).at(-1);
   assert.equal(writer.hasObject('tree', last?.root.tree as Uint8Array), false);
+});
+
+test('packs with a damaged trailer stay known by what the old index files said', async () => {
+  const { backend, store } = await makeSample();
+  const before = await indexed(backend, store.id);
+  const packs = [...backend.files.keys()].filter((name) => name.startsWith('packs/'));
+  for (const name of packs) {
+    const bytes = Uint8Array.from(backend.files.get(name) as Uint8Array);
+    bytes[bytes.byteLength - 1] = 0;
+    backend.files.set(name, bytes);
+  }
+  const report = await (await openTestStore(backend)).rebuildIndex();
+  assert.equal(report.notices.length, packs.length);
+  assert.deepEqual(await indexed(backend, store.id), before);
+  const reopened = await openTestStore(backend);
+  for (const { root } of await reopened.listSnapshots()) await readDirectory(reopened, root.tree);
 });
