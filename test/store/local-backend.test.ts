@@ -71,8 +71,11 @@ test('what the system refuses is named with its path', async (t) => {
   await assert.rejects(backend.list('packs/'), { code: 'E_IO', message: /packs/ });
   if (process.getuid?.() === 0) return;
   await chmod(path, 0o500);
-  t.after(() => chmod(path, 0o700));
-  await assert.rejects(backend.write('file', []), { code: 'E_IO', message: /EACCES/ });
+  try {
+    await assert.rejects(backend.write('file', []), { code: 'E_IO', message: /EACCES/ });
+  } finally {
+    await chmod(path, 0o700);
+  }
 });
 
 test('only a directory with the config of a store is a store', async (t) => {
