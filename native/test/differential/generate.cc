@@ -14,19 +14,22 @@ constexpr uint64_t kFileBytesMax = 300'000;
 
 const std::vector<std::string>& names() {
   static const std::vector<std::string> all{
-      "a", "b", "c", "directory", "with space", "new\nline", "\xff\xfe\x80", "-n", "ümlaut", std::string(255, 'l'),
+      "directory", "other directory", "a", "b", "c", "with space", "new\nline", "\xff\xfe\x80", "-n", "ümlaut", std::string(255, 'l'),
   };
   return all;
 }
 
 }  // namespace
 
-void Generator::random_path(char (&path)[kPathBytes]) {
-  std::string text = names()[below(names().size())];
-  for (uint64_t depth = below(3); depth > 0; depth--) {
-    const std::string& name = names()[below(depth == 2 ? 4 : names().size())];
-    if (text.size() + name.size() + 2 < kPathBytes) text += "/" + name;
-  }
+// A path of up to three names. Directories have names of their own for the most part, or files would stand where the
+// directories should.
+void Generator::random_path(char (&path)[kPathBytes], bool directory) {
+  const auto directory_name = [this] { return names()[below(below(8) ? 2 : names().size())]; };
+  const auto file_name = [this] { return names()[below(8) ? 2 + below(below(2) ? 3 : names().size() - 2) : below(2)]; };
+  std::string text;
+  for (uint64_t depth = below(3); depth > 0; depth--) text += directory_name() + "/";
+  text += directory ? directory_name() : file_name();
+  if (text.size() >= kPathBytes) text = "a";
   std::memset(path, 0, sizeof path);
   std::memcpy(path, text.data(), text.size());
 }
@@ -34,16 +37,20 @@ void Generator::random_path(char (&path)[kPathBytes]) {
 Operation Generator::next() {
   Operation op{};
   op.kind = static_cast<Kind>(below(static_cast<uint64_t>(Kind::kCount)));
-  // Half of the operations work on open files and their contents, whatever the share of kinds is.
-  if (below(3) == 0) op.kind = below(2) ? Kind::kOpen : below(2) ? Kind::kWrite : Kind::kRead;
+  // Opening and writing must outweigh closing and unlinking, or there is nothing to work on.
+  if (op.kind == Kind::kClose && below(4)) op.kind = Kind::kOpen;
+  if (below(3) == 0) op.kind = below(2) ? Kind::kOpen : below(4) ? Kind::kWrite : Kind::kMkdir;
+  op.flags = static_cast<uint32_t>(random_());
   op.slot = static_cast<uint32_t>(below(kSlots));
   op.slot2 = static_cast<uint32_t>(below(kSlots));
   op.offset = below(4) ? below(kFileBytesMax) : below(kFileBytesMax) & ~4095ull;
   op.offset2 = below(kFileBytesMax);
   op.length = below(8) ? 1 + below(20'000) : 1 + below(200'000);
   op.seed = random_();
-  random_path(op.path);
-  random_path(op.path2);
+  const bool directory = op.kind == Kind::kMkdir || op.kind == Kind::kRmdir || op.kind == Kind::kTmpfile ||
+                         op.kind == Kind::kList || below(12) == 0;
+  random_path(op.path, directory);
+  random_path(op.path2, directory);
   switch (op.kind) {
     case Kind::kOpen: {
       constexpr int modes[] = {O_RDONLY, O_RDWR, O_RDWR, O_WRONLY};
@@ -67,7 +74,14 @@ Operation Generator::next() {
       op.flags = static_cast<uint32_t>(flags[below(3)]);
       break;
     }
-    default: op.flags = static_cast<uint32_t>(random_()); break;
+    case Kind::kMkdir:
+    case Kind::kChmod:
+      if (below(4)) op.flags = 0777;
+      break;
+    case Kind::kTmpfile:
+      std::snprintf(op.path, sizeof op.path, "%s", below(2) ? "." : "directory");
+      break;
+    default: break;
   }
   return op;
 }

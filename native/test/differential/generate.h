@@ -13,7 +13,7 @@ class Generator {
   uint64_t below(uint64_t bound) { return random_() % bound; }
 
  private:
-  void random_path(char (&path)[kPathBytes]);
+  void random_path(char (&path)[kPathBytes], bool directory);
 
   std::mt19937_64 random_;
 };

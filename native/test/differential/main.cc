@@ -35,7 +35,7 @@ struct Performer {
 
 // Runs in the child: performs operations on both sides until the socket closes. Answers 0 for equal outcomes.
 void serve(int socket, const std::string& mounted, const std::string& bare, uid_t user) {
-  umask(022);
+  umask(0);
   if (getuid() == 0 && user != 0 && (setgid(user) < 0 || setuid(user) < 0)) std::exit(2);
   Side left(mounted);
   Side right(bare);

@@ -92,13 +92,19 @@ Outcome Side::perform(const Operation& operation) {
   }
 }
 
+// Puts a freshly opened file into its slot; one that did not open leaves the slot's file open.
+Outcome Side::keep(int& slot, int opened) {
+  if (opened < 0) return outcome_of(-1);
+  if (slot >= 0) close(slot);
+  slot = opened;
+  return {};
+}
+
 Outcome Side::on_name(const Operation& op) {
   int& slot = slots_[op.slot];
   switch (op.kind) {
     case Kind::kOpen:
-      if (slot >= 0) close(slot);
-      slot = openat(base_, op.path, static_cast<int>(op.flags) | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0640);
-      return outcome_of(slot < 0 ? -1 : 0);
+      return keep(slot, openat(base_, op.path, static_cast<int>(op.flags) | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0666));
     case Kind::kMkdir: return outcome_of(mkdirat(base_, op.path, op.flags & 07777));
     case Kind::kRmdir: return outcome_of(unlinkat(base_, op.path, AT_REMOVEDIR));
     case Kind::kUnlink: return outcome_of(unlinkat(base_, op.path, 0));
@@ -116,10 +122,7 @@ Outcome Side::on_name(const Operation& op) {
       if (directory < 0) return outcome_of(-1);
       return {0, 0, sorted_names(directory)};
     }
-    case Kind::kTmpfile:
-      if (slot >= 0) close(slot);
-      slot = openat(base_, op.path, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-      return outcome_of(slot < 0 ? -1 : 0);
+    case Kind::kTmpfile: return keep(slot, openat(base_, op.path, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
     default: {
       const std::string file = "/proc/self/fd/" + std::to_string(slot);
       return outcome_of(linkat(AT_FDCWD, file.c_str(), base_, op.path, AT_SYMLINK_FOLLOW));
@@ -213,17 +216,7 @@ Outcome Side::on_file(const Operation& op) {
       const int result = fstat(slot, &st);
       return outcome_of(result, result < 0 ? "" : attributes_text(st));
     }
-    case Kind::kSeekData: case Kind::kSeekHole: {
-      // Where holes begin is the file system's affair; that data is never called a hole is not.
-      const off_t offset = static_cast<off_t>(op.offset);
-      const off_t found = lseek(slot, offset, op.kind == Kind::kSeekData ? SEEK_DATA : SEEK_HOLE);
-      if (found < 0) return outcome_of(-1);
-      if (op.kind == Kind::kSeekHole) return {0, 0, found >= offset ? "" : "hole before the offset"};
-      std::vector<char> skipped(static_cast<size_t>(found - offset));
-      const ssize_t length = pread(slot, skipped.data(), skipped.size(), offset);
-      const bool zeros = length < 0 || std::all_of(skipped.begin(), skipped.begin() + length, [](char c) { return c == 0; });
-      return {0, 0, zeros ? "" : "data was called a hole"};
-    }
+    case Kind::kSeekData: case Kind::kSeekHole: return seek(op);
     case Kind::kFallocate:
       return outcome_of(fallocate(slot, static_cast<int>(op.flags), static_cast<off_t>(op.offset), static_cast<off_t>(op.length)));
     case Kind::kCopyRange: {
@@ -244,6 +237,27 @@ Outcome Side::on_file(const Operation& op) {
     case Kind::kMapRead: return map(op, false);
     default: return outcome_of(fsync(slot));
   }
+}
+
+// Where holes begin is the file system's own affair; that data is never called a hole, and where a file ends, is not.
+Outcome Side::seek(const Operation& op) {
+  const int fd = slots_[op.slot];
+  struct stat st;
+  if (fstat(fd, &st) < 0) return outcome_of(-1);
+  if (!S_ISREG(st.st_mode)) return {};
+  const off_t offset = static_cast<off_t>(op.offset);
+  const off_t position = lseek(fd, 0, SEEK_CUR);
+  const off_t found = lseek(fd, offset, op.kind == Kind::kSeekData ? SEEK_DATA : SEEK_HOLE);
+  const int error = errno;
+  lseek(fd, position, SEEK_SET);  // where the sides may differ, later writes must not
+  errno = error;
+  if (offset >= st.st_size) return outcome_of(found);
+  if (op.kind == Kind::kSeekHole) return {0, 0, found >= offset && found <= st.st_size ? "" : "a hole outside the file"};
+  if (found < 0 && errno != ENXIO) return outcome_of(-1);
+  std::vector<char> skipped(static_cast<size_t>((found < 0 ? st.st_size : found) - offset));
+  const ssize_t length = pread(fd, skipped.data(), skipped.size(), offset);
+  const bool zeros = length < 0 || std::all_of(skipped.begin(), skipped.begin() + length, [](char c) { return c == 0; });
+  return {0, 0, zeros ? "" : "data was called a hole"};
 }
 
 // Maps one page's worth inside the file, writes or reads it, and lets the mapping go.

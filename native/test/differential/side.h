@@ -20,6 +20,8 @@ class Side {
   Outcome on_name(const Operation& operation);
   Outcome on_attributes(const Operation& operation);
   Outcome on_xattrs(const Operation& operation);
+  Outcome keep(int& slot, int opened);
+  Outcome seek(const Operation& operation);
   Outcome map(const Operation& operation, bool write);
   std::string magic_path(const char* path) const;
 
