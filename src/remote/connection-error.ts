@@ -30,6 +30,11 @@ export function connectionError(
   });
 }
 
+/** A failure on this side, for display: a defect keeps its message. */
+export function ownError(error: unknown): CovaultError {
+  return isCovaultError(error) ? error : new CovaultError('E_IO', `unexpected failure: ${error}`, { cause: error });
+}
+
 function reasonOf(error: unknown, code: string): string {
   if (error instanceof Error && error.name === 'TimeoutError') return 'did not answer in time';
   switch (code) {

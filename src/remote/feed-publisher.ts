@@ -7,7 +7,7 @@ import { type CovaultError, isCovaultError } from '../core/errors.ts';
 import { limits } from '../core/limits.ts';
 import type { FeedSource } from '../core/ports.ts';
 import { type Backoff, backoffMs, pause } from './backoff.ts';
-import { publicError } from './protocol.ts';
+import { ownError } from './connection-error.ts';
 import type { RepositoryClient } from './repository-client.ts';
 
 /** What `status` shows of the publishing. */
@@ -66,7 +66,7 @@ export class FeedPublisher {
       } catch (error) {
         if (signal.aborted) return;
         failures += 1;
-        this.#become({ phase: 'failed', error: publicError(error) });
+        this.#become({ phase: 'failed', error: ownError(error) });
         await pause(backoffMs(failures, backoff), signal);
       }
     }

@@ -2,7 +2,7 @@
 import { type Clock, systemClock } from '../core/clock.ts';
 import type { CovaultError } from '../core/errors.ts';
 import { type Backoff, backoffMs, pause } from './backoff.ts';
-import { publicError } from './protocol.ts';
+import { ownError } from './connection-error.ts';
 import type { RepositoryClient } from './repository-client.ts';
 import type { LeaseRequest } from './repository-messages.ts';
 
@@ -59,7 +59,7 @@ export class LeaseRenewal {
       } catch (error) {
         if (signal.aborted) return;
         failures += 1;
-        this.#error = publicError(error);
+        this.#error = ownError(error);
         await pause(backoffMs(failures, backoff), signal);
       }
     }

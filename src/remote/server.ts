@@ -5,6 +5,7 @@
  * the route lists, no answer. TLS itself lets strangers in, only so that they can be told why they are refused and so
  * that a machine without a certificate can join.
  */
+import { constants } from 'node:crypto';
 import type { Server as HttpsServer } from 'node:https';
 import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
@@ -26,11 +27,11 @@ import {
   messageType,
   parseMessage,
   protocolVersion,
-  publicError,
   statusOf,
   streamType,
   versionHeader,
 } from './protocol.ts';
+import { answerBrokenHttp, asCovaultError, discardRest, isCallersFault } from './refusal.ts';
 import { type Caller, parseNothing, type Route, route } from './route.ts';
 
 export interface ServerOptions {
@@ -93,7 +94,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
     sendError(request, reply, new CovaultError('E_NOT_FOUND', `no route ${request.method} ${pathOf(request)}`));
   });
   app.setErrorHandler((error, request, reply) => {
-    if (!isCovaultError(error) && clientStatus(error) === undefined) options.onDefect?.(error, pathOf(request));
+    if (!isCovaultError(error) && !isCallersFault(error)) options.onDefect?.(error, pathOf(request));
     sendError(request, reply, asCovaultError(error));
   });
   app.addHook('onRequest', async (request) => gate(request, options));
@@ -112,6 +113,8 @@ function createApp(identity: Identity): FastifyInstance {
       minVersion: 'TLSv1.3',
       requestCert: true,
       rejectUnauthorized: false,
+      // No resumed sessions: every connection shows its certificate anew.
+      secureOptions: constants.SSL_OP_NO_TICKET,
       handshakeTimeout: bounds.handshakeMs,
       maxHeaderSize: bounds.headerBytesMax,
       connectionsCheckingInterval: 2_000,
@@ -210,41 +213,12 @@ async function answerStream(
 }
 
 function sendError(request: FastifyRequest, reply: FastifyReply, error: CovaultError): void {
-  // Rather than read on to find the next request, drop the connection of somebody who is still sending.
-  if (!request.raw.complete) reply.header('connection', 'close');
+  if (!request.raw.complete && !discardRest(request.raw)) reply.header('connection', 'close');
   reply
     .code(statusOf(error.code))
     .header(versionHeader, String(protocolVersion))
     .type(messageType)
     .send(Buffer.from(encodeError(error)));
-}
-
-/** For what is not HTTP, or has headers beyond all bounds; fastify is not reached. */
-function answerBrokenHttp(error: Error & { code?: string }, socket: Socket): void {
-  if (error.code === 'ECONNRESET' || !socket.writable) {
-    socket.destroy();
-    return;
-  }
-  const large = error.code === 'HPE_HEADER_OVERFLOW';
-  const status = large ? '431 Request Header Fields Too Large' : '400 Bad Request';
-  const body = encodeError(new CovaultError(large ? 'E_TOO_LARGE' : 'E_BAD_INPUT', 'not a proper HTTP request'));
-  const head = `HTTP/1.1 ${status}\r\nconnection: close\r\ncontent-type: ${messageType}\r\n`;
-  socket.write(`${head}${versionHeader}: ${protocolVersion}\r\ncontent-length: ${body.byteLength}\r\n\r\n`);
-  socket.end(body);
-}
-
-/** The status of an error that fastify blames on the caller. */
-function clientStatus(error: unknown): number | undefined {
-  if (!(error instanceof Error) || !('statusCode' in error)) return undefined;
-  const { statusCode } = error;
-  return typeof statusCode === 'number' && statusCode >= 400 && statusCode < 500 ? statusCode : undefined;
-}
-
-function asCovaultError(error: unknown): CovaultError {
-  const status = clientStatus(error);
-  if (isCovaultError(error) || status === undefined) return publicError(error);
-  const { message } = error as Error;
-  return new CovaultError(status === 413 ? 'E_TOO_LARGE' : 'E_BAD_INPUT', message, { cause: error });
 }
 
 function isLoopback(socket: Socket): boolean {
