@@ -3,7 +3,7 @@
  */
 import type { Digest } from './digest.ts';
 import type { Block } from './recipe.ts';
-import type { SnapshotRecord } from './snapshot.ts';
+import type { SnapshotException, SnapshotRecord } from './snapshot.ts';
 import type { DirectoryEntry } from './tree.ts';
 
 /** Where blocks can be read: the index over the data directory, a store. */
@@ -24,6 +24,8 @@ export interface Cut {
   timeNs: bigint;
   /** The data directory itself; its name is empty. */
   root: DirectoryEntry;
+  /** What in the trees is without content, or not known to be of this one moment, and why. */
+  exceptions?: readonly SnapshotException[];
   /** The encoded tree or recipe, or undefined if this cut has none of that digest. The caller owns the bytes. */
   readObject(kind: ObjectKind, digest: Digest): Promise<Uint8Array | undefined>;
   /** Idempotent. */
