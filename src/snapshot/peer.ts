@@ -1,0 +1,184 @@
+/** The pulling side of the peer protocol: blocks of any peer, and cuts with their objects of one client. */
+import type { Digest } from '../core/digest.ts';
+import { CovaultError, isCovaultError } from '../core/errors.ts';
+import { limits } from '../core/limits.ts';
+import type { ObjectKind } from '../core/ports.ts';
+import type { Block } from '../core/recipe.ts';
+import { asRecord, asText } from '../core/shape.ts';
+import type { SnapshotException } from '../core/snapshot.ts';
+import type { DirectoryEntry } from '../core/tree.ts';
+import type { Connection } from '../remote/client.ts';
+import { packDigests } from '../remote/digest-list.ts';
+import { decodeFrames } from '../remote/framing.ts';
+import { type BlockAnswer, type PeerChannel, pause, type Timers } from './channel.ts';
+import { cutLeaseMs, holdWaitMsMax, type OpenCut, paths, unpackCutState } from './messages.ts';
+
+/** Connections to peers by name, opened when first needed. */
+export class PeerConnections implements PeerChannel {
+  readonly #connect: (peer: string) => Promise<Connection>;
+  readonly #connections = new Map<string, Promise<Connection>>();
+  /** Not used for new requests; those under way may end. */
+  readonly #retired = new Set<Promise<Connection>>();
+  #closed = false;
+
+  constructor(connect: (peer: string) => Promise<Connection>) {
+    this.#connect = connect;
+  }
+
+  /** @throws CovaultError `E_UNAVAILABLE` or whatever connecting throws. */
+  to(peer: string): Promise<Connection> {
+    if (this.#closed) return Promise.reject(new CovaultError('E_INTERRUPTED', 'connections are closed'));
+    const known = this.#connections.get(peer);
+    if (known) return known;
+    const opening = this.#connect(peer);
+    this.#connections.set(peer, opening);
+    opening.catch(() => this.#connections.delete(peer));
+    return opening;
+  }
+
+  /** The next use of `peer` asks anew where it is: it may have moved. */
+  retire(peer: string): void {
+    const known = this.#connections.get(peer);
+    if (known) this.#retired.add(known);
+    this.#connections.delete(peer);
+  }
+
+  async *blocks(
+    peer: string,
+    wanted: readonly Block[],
+    options: { signal: AbortSignal; onBytes(count: number): void },
+  ): AsyncGenerator<BlockAnswer> {
+    const connection = await this.to(peer);
+    const body = { digests: packDigests(wanted.map((block) => block.digest)) };
+    const chunks = connection.stream(paths.blocks, body, { signal: options.signal });
+    const payloadBytesMax = wanted.reduce((most, block) => Math.max(most, block.length), 0);
+    const frames = decodeFrames(counted(chunks, options.onBytes), { payloadBytesMax, positions: wanted.length });
+    try {
+      for await (const frame of frames) {
+        yield { position: frame.position, bytes: frame.kind === 'item' ? frame.bytes : undefined };
+      }
+    } catch (error) {
+      if (isCovaultError(error, 'E_UNAVAILABLE')) this.retire(peer);
+      throw error;
+    }
+  }
+
+  /** Closes all connections; requests under way fail. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    for (const peer of [...this.#connections.keys()]) this.retire(peer);
+    const closing = [...this.#retired].map((opening) => opening.then((connection) => connection.close()));
+    await Promise.allSettled(closing);
+  }
+}
+
+/** A cut at a client, kept open until it is closed or the client is lost. */
+export interface RemoteCut {
+  timeNs: bigint;
+  root: DirectoryEntry;
+  /** What in the trees is without content, or not known to be of one moment. */
+  exceptions: readonly SnapshotException[];
+  /**
+   * Trees or recipes of the cut, unverified, in the order asked: the bytes, or undefined if it has none of that digest.
+   *
+   * @param digests at most `objectsPerRequestMax`.
+   */
+  objects(
+    kind: ObjectKind,
+    digests: readonly Digest[],
+    options: { signal?: AbortSignal },
+  ): AsyncGenerator<{ position: number; bytes: Uint8Array | undefined }>;
+  /** Idempotent; a client that does not answer closes the cut by itself when its lease ends. */
+  close(): Promise<void>;
+}
+
+const renewMs = cutLeaseMs / 3;
+const closeMs = 5_000;
+
+/**
+ * Opens a cut and waits for it: the client first flushes and hashes what was written lately.
+ *
+ * @throws CovaultError whatever the client answers; `E_UNAVAILABLE` if it cannot be reached.
+ */
+export async function openRemoteCut(
+  connection: Connection,
+  options: { timers: Timers; signal?: AbortSignal },
+): Promise<RemoteCut> {
+  const { timers, signal } = options;
+  const signalOption = signal ? { signal } : {};
+  const opened = asRecord(await connection.call(paths.openCut, {}, signalOption), 'answer');
+  const cut = asText(opened.cut, 'cut', 32);
+  const close = () =>
+    connection.call(paths.closeCut, { cut }, { timeoutMs: closeMs }).then(
+      () => undefined,
+      () => undefined,
+    );
+  try {
+    for (;;) {
+      const hold = { cut, waitMs: holdWaitMsMax };
+      const state = unpackCutState(await connection.call(paths.holdCut, hold, signalOption));
+      if (state.state === 'open') return heldCut(connection, state, { cut, close, timers });
+    }
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+function heldCut(
+  connection: Connection,
+  { timeNs, root, exceptions }: OpenCut,
+  parts: { cut: string; close: () => Promise<void>; timers: Timers },
+): RemoteCut {
+  const { cut, timers } = parts;
+  const released = new AbortController();
+  const renewing = renew(connection, cut, timers, released.signal);
+  let closing: Promise<void> | undefined;
+  return {
+    timeNs,
+    root,
+    exceptions,
+    async *objects(kind, digests, options) {
+      const body = { cut, kind, digests: packDigests(digests) };
+      const chunks = connection.stream(paths.objects, body, options);
+      const frames = decodeFrames(chunks, {
+        payloadBytesMax: limits.objectBytesMax,
+        positions: digests.length,
+      });
+      let next = 0;
+      for await (const frame of frames) {
+        if (frame.position !== next++) throw new CovaultError('E_CORRUPT', 'objects come in another order than asked');
+        yield { position: frame.position, bytes: frame.kind === 'item' ? frame.bytes : undefined };
+      }
+      if (next < digests.length) throw new CovaultError('E_CORRUPT', `${digests.length - next} objects were left out`);
+    },
+    close() {
+      released.abort();
+      closing ??= renewing.then(parts.close);
+      return closing;
+    },
+  };
+}
+
+/** Extends the lease until `signal` is aborted or the cut is gone. */
+async function renew(connection: Connection, cut: string, timers: Timers, signal: AbortSignal): Promise<void> {
+  for (;;) {
+    try {
+      await pause(timers, renewMs, signal);
+      await connection.call(paths.holdCut, { cut, waitMs: 0 }, { signal });
+    } catch (error) {
+      // A cut that is gone is found out by whoever uses it; what else went wrong may pass.
+      if (signal.aborted || isCovaultError(error, 'E_NOT_FOUND')) return;
+    }
+  }
+}
+
+async function* counted(
+  chunks: AsyncIterable<Uint8Array>,
+  onBytes: (count: number) => void,
+): AsyncGenerator<Uint8Array> {
+  for await (const chunk of chunks) {
+    onBytes(chunk.byteLength);
+    yield chunk;
+  }
+}

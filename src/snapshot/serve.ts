@@ -1,0 +1,201 @@
+/**
+ * What a client answers to those who make snapshots: cuts of its own data directory for secondaries, and blocks, of
+ * whatever snapshot, for every member that pulls.
+ */
+import type { Digest } from '../core/digest.ts';
+import { isCovaultError } from '../core/errors.ts';
+import type { BlockSource, CutSource, ObjectKind } from '../core/ports.ts';
+import { encodeFrames, type Frame } from '../remote/framing.ts';
+import type { Role } from '../remote/member.ts';
+import { callerOf, parseNothing, type Route, route } from '../remote/route.ts';
+import { systemTimers, type Timers } from './channel.ts';
+import { HeldCuts } from './held-cuts.ts';
+import {
+  bodyBytesMax,
+  packCutState,
+  paths,
+  unpackBlocksRequest,
+  unpackCutId,
+  unpackHoldRequest,
+  unpackObjectsRequest,
+} from './messages.ts';
+import { type SlotLimits, UploadSlots } from './upload-slots.ts';
+
+export interface ServingOptions {
+  blocks: BlockSource;
+  cuts: CutSource;
+  slots?: SlotLimits;
+  timers?: Timers;
+}
+
+/** What one puller got. */
+export interface Served {
+  peer: string;
+  blocks: number;
+  bytes: number;
+  /** Blocks that were asked for and not held. */
+  lacked: number;
+  /** Trees and recipes. */
+  objectBytes: number;
+}
+
+export interface ServingStatus {
+  openCuts: number;
+  /** Requests for blocks being answered now. */
+  uploads: number;
+  /** Since the start, by puller. */
+  served: Served[];
+}
+
+export interface Serving {
+  routes: Route[];
+  status(): ServingStatus;
+  /** Closes the cuts that are open for others. The server with the routes must be closed before. Idempotent. */
+  close(): Promise<void>;
+}
+
+/** Who may ask for cuts, which show everything a client has. */
+const cutRoles: readonly Role[] = ['secondary', 'administrator'];
+/** Who may ask for blocks by their digests. */
+const blockRoles: readonly Role[] = ['client', 'secondary', 'administrator'];
+/** Blocks read from disk before the connection has taken those in front of them. */
+const readAhead = 2;
+
+export function openServing(options: ServingOptions): Serving {
+  const cuts = new HeldCuts(options.cuts, options.timers ?? systemTimers);
+  const slots = new UploadSlots(options.slots);
+  const counts = new Map<string, Served>();
+  const countOf = (peer: string): Served => {
+    const known = counts.get(peer) ?? { peer, blocks: 0, bytes: 0, lacked: 0, objectBytes: 0 };
+    counts.set(peer, known);
+    return known;
+  };
+  return {
+    routes: [...cutRoutes(cuts), objectsRoute(cuts, countOf), blocksRoute(options.blocks, slots, countOf)],
+    status: () => ({
+      openCuts: cuts.count,
+      uploads: slots.taken,
+      served: [...counts.values()].map((served) => ({ ...served })),
+    }),
+    close: () => cuts.closeAll(),
+  };
+}
+
+function cutRoutes(cuts: HeldCuts): Route[] {
+  const common = { method: 'POST', roles: cutRoles, bodyBytesMax: 1024 } as const;
+  return [
+    route({
+      ...common,
+      path: paths.openCut,
+      parse: parseNothing,
+      handle: async (call) => ({ body: { cut: cuts.open(callerOf(call).name) } }),
+    }),
+    route({
+      ...common,
+      path: paths.holdCut,
+      parse: unpackHoldRequest,
+      handle: async (call) => {
+        const { cut, waitMs } = call.body;
+        const state = await cuts.hold(callerOf(call).name, cut, { waitMs, signal: call.signal });
+        return { body: packCutState(state) };
+      },
+    }),
+    route({
+      ...common,
+      path: paths.closeCut,
+      parse: unpackCutId,
+      handle: async (call) => {
+        await cuts.close(callerOf(call).name, call.body);
+        return { body: {} };
+      },
+    }),
+  ];
+}
+
+function objectsRoute(cuts: HeldCuts, countOf: (peer: string) => Served): Route {
+  return route({
+    method: 'POST',
+    path: paths.objects,
+    roles: cutRoles,
+    bodyBytesMax,
+    parse: unpackObjectsRequest,
+    handle: async (call) => {
+      const { name } = callerOf(call);
+      const { cut, kind, digests } = call.body;
+      // Asked for anew for each object, which keeps the lease from ending while a slow reader is served.
+      const read = (digest: Digest) => cuts.use(name, cut).readObject(kind as ObjectKind, digest);
+      cuts.use(name, cut);
+      const count = (bytes: number | undefined) => {
+        countOf(name).objectBytes += bytes ?? 0;
+      };
+      return { stream: encodeFrames(framesOf(digests, read, count, call.signal)) };
+    },
+  });
+}
+
+function blocksRoute(blocks: BlockSource, slots: UploadSlots, countOf: (peer: string) => Served): Route {
+  return route({
+    method: 'POST',
+    path: paths.blocks,
+    roles: blockRoles,
+    bodyBytesMax,
+    parse: unpackBlocksRequest,
+    handle: async (call) => {
+      const { name } = callerOf(call);
+      const count = (bytes: number | undefined) => {
+        const served = countOf(name);
+        if (bytes === undefined) served.lacked += 1;
+        else {
+          served.blocks += 1;
+          served.bytes += bytes;
+        }
+      };
+      const read = (digest: Digest) => readBlock(blocks, digest);
+      return { stream: inSlot(slots, name, framesOf(call.body.digests, read, count, call.signal)) };
+    },
+  });
+}
+
+/** Frames within a slot, taken at the first step and given back at the end, however it comes. */
+async function* inSlot(slots: UploadSlots, puller: string, frames: AsyncIterable<Frame>): AsyncGenerator<Uint8Array> {
+  const giveBack = slots.take(puller);
+  try {
+    yield* encodeFrames(frames);
+  } finally {
+    giveBack();
+  }
+}
+
+/** A block that cannot be read is one that is not held: somebody else may have it. */
+async function readBlock(blocks: BlockSource, digest: Digest): Promise<Uint8Array | undefined> {
+  try {
+    return await blocks.readBlock(digest);
+  } catch (error) {
+    if (isCovaultError(error, 'E_IO') || isCovaultError(error, 'E_CORRUPT') || isCovaultError(error, 'E_NOT_FOUND')) {
+      return undefined;
+    }
+    throw error;
+  }
+}
+
+/** Answers in the order asked, reading a little ahead of who takes them. */
+async function* framesOf(
+  digests: readonly Digest[],
+  read: (digest: Digest) => Promise<Uint8Array | undefined>,
+  count: (bytes: number | undefined) => void,
+  signal: AbortSignal,
+): AsyncGenerator<Frame> {
+  const reading: Promise<Uint8Array | undefined>[] = [];
+  for (let position = 0; position < digests.length; position++) {
+    while (reading.length <= readAhead && position + reading.length < digests.length && !signal.aborted) {
+      const next = read(digests[position + reading.length] as Digest);
+      // Awaited in its turn; until then a failure is nobody's yet.
+      next.catch(() => undefined);
+      reading.push(next);
+    }
+    signal.throwIfAborted();
+    const bytes = await reading.shift();
+    count(bytes?.byteLength);
+    yield bytes === undefined ? { kind: 'absent', position } : { kind: 'item', position, bytes };
+  }
+}

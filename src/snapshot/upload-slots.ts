@@ -1,0 +1,47 @@
+/** How many requests for blocks are answered at once, in all and for one puller: the rest is asked to come again. */
+import { CovaultError } from '../core/errors.ts';
+
+export interface SlotLimits {
+  /** Requests answered at once. */
+  total: number;
+  /** Of those, for one puller. */
+  perPuller: number;
+}
+
+export const defaultSlotLimits: SlotLimits = { total: 16, perPuller: 6 };
+
+export class UploadSlots {
+  readonly #limits: SlotLimits;
+  readonly #byPuller = new Map<string, number>();
+  #taken = 0;
+
+  constructor(limits: SlotLimits = defaultSlotLimits) {
+    this.#limits = limits;
+  }
+
+  get taken(): number {
+    return this.#taken;
+  }
+
+  /**
+   * Takes a slot and returns what gives it back, which must be called once.
+   *
+   * @throws CovaultError `E_BUSY` if there is none.
+   */
+  take(puller: string): () => void {
+    const own = this.#byPuller.get(puller) ?? 0;
+    if (this.#taken >= this.#limits.total || own >= this.#limits.perPuller) {
+      throw new CovaultError('E_BUSY', `${this.#taken} requests for blocks are being answered already`, {
+        hint: 'try again in a moment',
+      });
+    }
+    this.#taken += 1;
+    this.#byPuller.set(puller, own + 1);
+    return () => {
+      this.#taken -= 1;
+      const left = (this.#byPuller.get(puller) ?? 1) - 1;
+      if (left > 0) this.#byPuller.set(puller, left);
+      else this.#byPuller.delete(puller);
+    };
+  }
+}
