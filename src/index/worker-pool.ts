@@ -80,7 +80,8 @@ export class WorkerPool {
 
   #start(): Thread | undefined {
     if (this.#threads.size >= this.#size) return undefined;
-    const worker = new Worker(entry, { workerData: this.#settings, name: this.#name });
+    // Descriptors come from the addon, so Node.js cannot know which ones a worker has open.
+    const worker = new Worker(entry, { workerData: this.#settings, name: this.#name, trackUnmanagedFds: false });
     const thread: Thread = { worker, task: undefined };
     this.#threads.add(thread);
     worker.unref();
