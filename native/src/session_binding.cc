@@ -45,8 +45,8 @@ Napi::Function SessionObject::define(Napi::Env env) {
   return DefineClass(
       env, "Session",
       {InstanceMethod("start", &SessionObject::start), InstanceMethod("stop", &SessionObject::stop),
-       InstanceMethod("counters", &SessionObject::counters), InstanceMethod("requests", &SessionObject::requests),
-       InstanceMethod("answer", &SessionObject::answer)});
+       InstanceMethod("close", &SessionObject::close), InstanceMethod("counters", &SessionObject::counters),
+       InstanceMethod("requests", &SessionObject::requests), InstanceMethod("answer", &SessionObject::answer)});
 }
 
 SessionObject::SessionObject(const Napi::CallbackInfo& info) : ObjectWrap(info) {
@@ -110,13 +110,18 @@ void SessionObject::make_server(Napi::Env env, const Napi::Object& options, Napi
   server_ = std::make_shared<Server>(std::move(server), handler_);
 }
 
-SessionObject::~SessionObject() {
+SessionObject::~SessionObject() { close_registered(); }
+
+void SessionObject::close_registered() {
   if (!open_) return;
   environment_->remove(this);
   close_now();
 }
 
-// The end of the environment: while the threads still answer, the kernel writes back what is dirty and detaches.
+void SessionObject::close(const Napi::CallbackInfo&) { close_registered(); }
+
+// The end of the process or the environment: while the threads still answer, the kernel writes back what is dirty and
+// detaches.
 void SessionObject::close_now() {
   if (!open_) return;
   open_ = false;

@@ -21,7 +21,8 @@ namespace covault {
 //            { inFlightMax: number, onRequests: () => void }
 //   onEnd    called with "unmounted" or "failed" if the connection ends by itself
 //
-// It keeps the process alive until stop(). If the environment ends first, the mount is detached and the threads end.
+// It keeps the process alive until stop(). If a worker's environment ends first, the mount is detached and the threads
+// end; process.exit() does not end the main environment in order, so the owner calls close() then.
 class SessionObject final : public Napi::ObjectWrap<SessionObject>, public Closable {
  public:
   static Napi::Function define(Napi::Env env);
@@ -33,6 +34,7 @@ class SessionObject final : public Napi::ObjectWrap<SessionObject>, public Closa
  private:
   Napi::Value start(const Napi::CallbackInfo& info);     // start(): Promise<string>: "" or what went wrong
   Napi::Value stop(const Napi::CallbackInfo& info);      // stop(): Promise<void>; idempotent
+  void close(const Napi::CallbackInfo& info);            // close(): now, for the end of the process; idempotent
   Napi::Value counters(const Napi::CallbackInfo& info);  // counters(): object
   Napi::Value requests(const Napi::CallbackInfo& info);  // requests(): object[], of a tree
   void answer(const Napi::CallbackInfo& info);           // answer(id: number, errno: number, payload?: Uint8Array)
@@ -40,6 +42,7 @@ class SessionObject final : public Napi::ObjectWrap<SessionObject>, public Closa
   bool take_passthrough_options(const Napi::Object& options);
   void take_forward_options(Napi::Env env, const Napi::Object& options);
   void make_server(Napi::Env env, const Napi::Object& options, Napi::Function on_end);
+  void close_registered();
   void release_callbacks();
 
   Environment* environment_ = nullptr;

@@ -185,6 +185,8 @@ export interface NativeSession {
   start(): Promise<string>;
   /** Ends the threads; what is still mounted fails with ENOTCONN. Idempotent. */
   stop(): Promise<void>;
+  /** For the end of the process: flushes, detaches and ends the threads before it returns. Idempotent. */
+  close(): void;
   counters(): SessionCounters;
   /** All requests that wait; none = `onRequests` comes with the next one. */
   requests(): TreeRequest[];

@@ -41,6 +41,7 @@ export class Mounted {
   readonly device: string | undefined;
   readonly #mounter: Mounter;
   readonly #connection: PromiseWithResolvers<EndReason>;
+  readonly #closeAtExit = () => this.native.close();
   #unmounting: Promise<void> | undefined;
   #isEnded = false;
 
@@ -56,6 +57,8 @@ export class Mounted {
     this.device = parts.device;
     this.#mounter = parts.mounter;
     this.#connection = parts.connection;
+    // process.exit() ends native threads without asking them; the kernel's last writes need them still.
+    process.once('exit', this.#closeAtExit);
     this.ended = parts.connection.promise.then((reason) => this.#end(reason));
     // Whoever waits for it learns of a failure; nobody has to.
     this.ended.catch(() => undefined);
@@ -135,6 +138,7 @@ export class Mounted {
     // A mount whose threads gave up would only answer with errors.
     if (reason === 'failed') await this.#mounter.unmount(this.mountpoint, true).catch(() => undefined);
     await this.native.stop();
+    process.off('exit', this.#closeAtExit);
     if (reason === 'failed') throw new CovaultError('E_MOUNT', `${this.mountpoint} is no longer served: ${failure}`);
   }
 }
