@@ -1,0 +1,151 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { CovaultError, isCovaultError } from '../../src/core/errors.ts';
+import { decodeFrames, encodeFrames, type Frame } from '../../src/remote/framing.ts';
+
+const payloadBytesMax = 300;
+
+const frames = fc.array(
+  fc.oneof(
+    fc.record({ kind: fc.constant('absent' as const), position: fc.nat(999) }),
+    fc.record({
+      kind: fc.constant('item' as const),
+      position: fc.nat(999),
+      bytes: fc.uint8Array({ maxLength: payloadBytesMax }),
+    }),
+  ),
+  { maxLength: 12 },
+);
+
+async function joined(chunks: AsyncIterable<Uint8Array>): Promise<Buffer> {
+  const all: Uint8Array[] = [];
+  for await (const chunk of chunks) all.push(chunk);
+  return Buffer.concat(all);
+}
+
+/** The same bytes in chunks whose lengths repeat `lengths`; zero makes an empty chunk. */
+async function* cut(bytes: Uint8Array, lengths: number[]): AsyncGenerator<Uint8Array> {
+  let at = 0;
+  for (let i = 0; at < bytes.byteLength; i += 1) {
+    const length = lengths[i % lengths.length] ?? 1;
+    yield Buffer.from(bytes.subarray(at, at + length));
+    at += length;
+  }
+}
+
+async function decodeAll(chunks: AsyncIterable<Uint8Array>, bytesMax = payloadBytesMax): Promise<Frame[]> {
+  const all: Frame[] = [];
+  for await (const frame of decodeFrames(chunks, { payloadBytesMax: bytesMax, positions: 1000 })) all.push(frame);
+  return all;
+}
+
+const plain = (list: Frame[]) =>
+  list.map((frame) => ({ ...frame, ...(frame.kind === 'item' ? { bytes: [...frame.bytes] } : {}) }));
+
+const lengths = fc
+  .array(fc.nat(40), { minLength: 1, maxLength: 6 })
+  .filter((list) => list.some((length) => length > 0));
+
+const isCorrupt = (error: unknown) => isCovaultError(error, 'E_CORRUPT');
+
+test('frames come out as they went in, however the stream is cut', async () => {
+  await fc.assert(
+    fc.asyncProperty(frames, lengths, async (list, sizes) => {
+      const bytes = await joined(encodeFrames(list));
+      assert.deepEqual(plain(await decodeAll(cut(bytes, sizes))), plain(list as Frame[]));
+    }),
+  );
+});
+
+test('a stream cut short anywhere is an error, and so is one with more behind its end', async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      frames,
+      lengths,
+      fc.nat(),
+      fc.uint8Array({ minLength: 1, maxLength: 20 }),
+      async (list, sizes, at, more) => {
+        const bytes = await joined(encodeFrames(list));
+        await assert.rejects(decodeAll(cut(bytes.subarray(0, at % bytes.byteLength), sizes)), isCorrupt);
+        await assert.rejects(decodeAll(cut(Buffer.concat([bytes, more]), sizes)), isCorrupt);
+      },
+    ),
+  );
+});
+
+test('arbitrary bytes are frames or corrupt, nothing else', async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.uint8Array({ maxLength: 60 }), lengths, async (bytes, sizes) => {
+      await decodeAll(cut(bytes, sizes)).catch((error) => assert.ok(isCovaultError(error), String(error)));
+    }),
+    { numRuns: 500 },
+  );
+});
+
+test('a payload at the bound passes and one byte more does not, before any of it is read', async () => {
+  const item = (byteLength: number): Frame => ({ kind: 'item', position: 0, bytes: new Uint8Array(byteLength) });
+  assert.equal((await decodeAll(encodeFrames([item(payloadBytesMax)]))).length, 1);
+  await assert.rejects(decodeAll(encodeFrames([item(payloadBytesMax + 1)])), isCorrupt);
+});
+
+test('positions that nobody asked for are corrupt', async () => {
+  await assert.rejects(decodeAll(encodeFrames([{ kind: 'absent', position: 1000 }])), isCorrupt);
+});
+
+test('a large claimed length takes no memory before the bytes come', async () => {
+  const claim = Buffer.from([1, 0, 0, 0, 0, 0x10, 0, 0, 0]);
+  const before = process.memoryUsage().arrayBuffers;
+  let during = 0;
+  const chunks = (async function* () {
+    yield claim;
+    yield new Uint8Array(10);
+    during = process.memoryUsage().arrayBuffers;
+  })();
+  await assert.rejects(decodeAll(chunks, 0x10000000), isCorrupt);
+  assert.ok(during - before < 32 * 1024 * 1024, `${during - before} bytes`);
+});
+
+test('payloads that grow beyond the first allocation arrive whole', async () => {
+  const bytes = new Uint8Array(9 * 1024 * 1024).map((_, i) => i % 251);
+  const [frame] = await decodeAll(encodeFrames([{ kind: 'item', position: 3, bytes }]), bytes.byteLength);
+  assert.ok(frame?.kind === 'item' && Buffer.compare(frame.bytes, bytes) === 0);
+});
+
+test('what the sender throws is thrown at the receiver, after the frames before it', async () => {
+  const failing = (async function* (): AsyncGenerator<Frame> {
+    yield { kind: 'absent', position: 4 };
+    throw new CovaultError('E_BUSY', 'the disk sleeps', { hint: 'wait' });
+  })();
+  const received: Frame[] = [];
+  await assert.rejects(
+    async () => {
+      for await (const frame of decodeFrames(encodeFrames(failing), { payloadBytesMax, positions: 5 }))
+        received.push(frame);
+    },
+    (error) => isCovaultError(error, 'E_BUSY') && error.hint === 'wait',
+  );
+  assert.deepEqual(received, [{ kind: 'absent', position: 4 }]);
+});
+
+test('one frame is pulled at a time, and leaving early closes the source', async () => {
+  let pulled = 0;
+  let closed = false;
+  const source = (async function* (): AsyncGenerator<Frame> {
+    try {
+      for (;;) {
+        pulled += 1;
+        yield { kind: 'item', position: 0, bytes: new Uint8Array(10) };
+      }
+    } finally {
+      closed = true;
+    }
+  })();
+  let taken = 0;
+  for await (const _frame of decodeFrames(encodeFrames(source), { payloadBytesMax, positions: 1 })) {
+    taken += 1;
+    assert.equal(pulled, taken);
+    if (taken === 5) break;
+  }
+  assert.ok(closed);
+});
