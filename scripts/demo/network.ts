@@ -68,12 +68,13 @@ export async function waitUntilPublished(
   options: RunOptions & { signal: AbortSignal; onLevel?(level: Level): void },
 ): Promise<void> {
   const { onLevel, ...run } = options;
-  for (;;) {
+  // Twice, since the last mutations may still be on their way to the index.
+  for (let published = 0; published < 2; ) {
     options.signal.throwIfAborted();
     const { index, repository } = await runCovaultWell(['status', '--state', state], run);
-    const level = { isLevel: index.level === true, behind: Number(repository.behind) };
+    const level = { isLevel: index.isLevel === true, behind: Number(repository.behind) };
     onLevel?.(level);
-    if (level.isLevel && level.behind === 0) return;
+    published = level.isLevel && level.behind === 0 ? published + 1 : 0;
     await sleep(200);
   }
 }

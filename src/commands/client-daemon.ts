@@ -1,0 +1,119 @@
+/**
+ * A mounted data directory with all that belongs to it: engine session, index, and (once joined) the network. Parts
+ * start one after the other and end in the opposite order:
+ *
+ *   state directory locked ▸ mounted ▸ index open ▸ network ▸ control socket (which closes last but one)
+ *
+ * The mount is there before the index, so that no change can slip in between; mutations wait until the index is open.
+ */
+import type { Clock } from '../core/clock.ts';
+import type { Mutation } from '../core/mutation.ts';
+import { type DataMode, type MountSession, mountDataDirectory, type TransportChoice } from '../fs/session.ts';
+import { type LiveIndex, openIndex } from '../index/live-index.ts';
+import { ClientNetwork } from './client-network.ts';
+import { type ControlServer, serveControl } from './control.ts';
+import type { Logger } from './logging.ts';
+import { loadOrMakeMembership, type Membership } from './membership.ts';
+import { lockStateDirectory } from './state-directory.ts';
+
+export interface ClientDaemonOptions {
+  dataDirectory: string;
+  at: string | undefined;
+  dataMode: DataMode | undefined;
+  transport: TransportChoice | undefined;
+  stateDirectory: string;
+  listen: { host: string; port: number };
+  hashingThreads: number;
+  clock: Clock;
+  log: Logger;
+}
+
+export interface ClientDaemon extends AsyncDisposable {
+  readonly session: MountSession;
+  readonly index: LiveIndex;
+  readonly membership: Membership;
+  /** Undefined for a member alone. */
+  readonly network: ClientNetwork | undefined;
+  /** Aborted when somebody asked through the control socket to stop. */
+  readonly stopRequested: AbortSignal;
+  status(): Promise<Record<string, unknown>>;
+}
+
+/** @throws CovaultError what its parts throw; then nothing is left behind. */
+export async function startClientDaemon(options: ClientDaemonOptions): Promise<ClientDaemon> {
+  const { stateDirectory, clock, log } = options;
+  await using stack = new AsyncDisposableStack();
+  const locked = await lockStateDirectory(stateDirectory);
+  stack.defer(() => locked.release());
+  // Closed late: whoever waits for the daemon's end waits for its socket to go.
+  let control: ControlServer | undefined;
+  stack.defer(async () => {
+    await control?.close();
+  });
+  const membership = await loadOrMakeMembership(stateDirectory);
+  const waiting: Mutation[] = [];
+  let consume = (batch: readonly Mutation[]): void => {
+    waiting.push(...batch);
+  };
+  const session = await mount(options, (batch) => consume(batch));
+  stack.defer(() => session.dispose());
+  const index = await openIndex({
+    stateDirectory,
+    directoryFd: session.directoryFd,
+    domain: membership.domain,
+    clock,
+    workers: options.hashingThreads,
+    settle: () => session.settle(),
+    onMiss: (path, what) => log.warn({ path: Buffer.from(path).toString(), what }, 'the index had missed a change'),
+  });
+  stack.defer(() => index.close());
+  index.consume(waiting.splice(0));
+  consume = (batch) => index.consume(batch);
+  // Ends the mount first, so that the last mutations reach the index before it closes.
+  stack.defer(() => session.unmount({ lazy: true }));
+  const stop = new AbortController();
+  const parts = { session, index, membership, stopRequested: stop.signal };
+  const network = await startNetwork(options, membership, index);
+  if (network) stack.defer(() => network.close());
+  const status = () => describe(parts, network);
+  control = await serveControl(stateDirectory, { status, stop: () => stop.abort() });
+  const owned = stack.move();
+  return { ...parts, network, status, [Symbol.asyncDispose]: () => owned.disposeAsync() };
+}
+
+function mount(options: ClientDaemonOptions, onMutations: (batch: Mutation[]) => void): Promise<MountSession> {
+  const { dataDirectory, at, dataMode, transport, stateDirectory } = options;
+  return mountDataDirectory({
+    dataDirectory,
+    keepOut: [stateDirectory],
+    onMutations,
+    ...(at === undefined ? {} : { at }),
+    ...(dataMode === undefined ? {} : { dataMode }),
+    ...(transport === undefined ? {} : { transport }),
+  });
+}
+
+async function startNetwork(
+  { listen, clock, log }: ClientDaemonOptions,
+  { joined }: Membership,
+  index: LiveIndex,
+): Promise<ClientNetwork | undefined> {
+  return joined && ClientNetwork.start({ ...joined, listen, index, clock, log });
+}
+
+async function describe(
+  { session, index, membership }: Pick<ClientDaemon, 'session' | 'index' | 'membership'>,
+  network: ClientNetwork | undefined,
+): Promise<Record<string, unknown>> {
+  return {
+    pid: process.pid,
+    mountpoint: session.mountpoint,
+    dataMode: session.dataMode,
+    transport: session.transport,
+    domain: membership.domain.id,
+    member: membership.joined ? { name: membership.joined.identity.name, url: network?.url } : null,
+    mount: session.counters(),
+    index: index.status(),
+    repository: network ? await network.status() : null,
+  };
+}

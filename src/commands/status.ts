@@ -1,0 +1,99 @@
+/** `covault status`: what the daemon of this state directory does. */
+import { CovaultError } from '../core/errors.ts';
+import { exitCodes } from '../core/exit-codes.ts';
+import { asRecord } from '../core/shape.ts';
+import { type Command, stateDirectoryOf, stateOption } from './command.ts';
+import { askDaemon } from './control.ts';
+import { formatBytes, formatCount, formatTable } from './sizes.ts';
+
+type Fields = Record<string, unknown>;
+
+export const statusCommand: Command = {
+  name: 'status',
+  summary: 'show what the daemon of this state directory does',
+  description: 'Shows the mount, the index, what the repository knows, and the members of the domain.',
+  parameters: [],
+  options: [stateOption],
+  exitCodes: [exitCodes.notFound, exitCodes.unavailable],
+  examples: [
+    ['covault status', 'for people'],
+    ['covault status --json', 'every counter, for a script'],
+  ],
+  async run(call) {
+    const status = await askDaemon(stateDirectoryOf(call), 'status');
+    return { result: { type: 'status', ...status }, lines: describeStatus(status) };
+  },
+};
+
+/** @throws CovaultError `E_CORRUPT` if the daemon is of another version and says something else. */
+export function describeStatus(status: Fields): string[] {
+  try {
+    const { mountpoint, dataMode, transport, member, mount, index, repository } = status;
+    const rows = [
+      ['mount', `${mountpoint} (${dataMode}, ${transport})`],
+      ...mountRows(asRecord(mount, 'mount')),
+      ...indexRows(asRecord(index, 'index')),
+    ];
+    if (repository === null) return formatTable([...rows, ['domain', 'alone']]);
+    const { name, url } = asRecord(member, 'member');
+    const view = asRecord(repository, 'repository');
+    return [
+      ...formatTable([...rows, ['member', `${name}, answers at ${url}`], ...repositoryRows(view)]),
+      ...memberLines(view),
+    ];
+  } catch (cause) {
+    throw new CovaultError('E_VERSION', 'the daemon answers in an unknown way', {
+      cause,
+      hint: 'it may be of another version: restart it, or use --json',
+    });
+  }
+}
+
+function mountRows({ bytesRead, bytesWritten, mutations }: Fields): string[][] {
+  const coarse = Number(asRecord(mutations, 'mutations').coarsened ?? 0);
+  const note = coarse > 0 ? `, ${formatCount(coarse)} changes noted coarsely` : '';
+  return [['', `${formatBytes(Number(bytesWritten))} written, ${formatBytes(Number(bytesRead))} read${note}`]];
+}
+
+function indexRows(index: Fields): string[][] {
+  const count = (name: string) => Number(index[name]);
+  const waiting = count('filesDirty') + count('filesBeingHashed');
+  const state = index.isLevel === true ? 'level' : `behind: ${formatCount(waiting)} files to hash`;
+  const failure = typeof index.failure === 'string' ? `STOPPED: ${index.failure}` : state;
+  const troubles = ['unreadable', 'unsettled', 'misses']
+    .filter((name) => count(name) > 0)
+    .map((name) => `${formatCount(count(name))} ${name}`);
+  return [
+    ['index', failure],
+    ['', `${formatCount(count('inodes'))} entries, ${formatCount(count('directories'))} of them directories`],
+    ['', `${formatBytes(count('bytesHashed'))} hashed since the start`],
+    ...(troubles.length > 0 ? [['', `trouble: ${troubles.join(', ')}`]] : []),
+  ];
+}
+
+function repositoryRows(view: Fields): string[][] {
+  const { url, phase, behind, live, reachable, error, statistics } = view;
+  const feed = phase === 'level' ? 'knows everything' : `is ${formatCount(Number(behind))} changes behind (${phase})`;
+  const rows = [
+    ['repository', `${url}, ${reachable === true ? 'reachable' : 'cannot be reached'}`],
+    ['', `${feed}; it takes this member for ${live === true ? 'live' : 'gone'}`],
+  ];
+  if (typeof error === 'string') rows.push(['', `last failure: ${error}`]);
+  if (statistics !== undefined) {
+    const { digests, storedBytes } = asRecord(statistics, 'statistics');
+    rows.push([
+      '',
+      `${formatCount(Number(digests))} blocks and recipes, ${formatBytes(Number(storedBytes))} of tables`,
+    ]);
+  }
+  return rows;
+}
+
+function memberLines({ members }: Fields): string[] {
+  if (!Array.isArray(members)) return [];
+  const rows = members.map((value) => {
+    const { name, role, live, holdings, url } = asRecord(value, 'member');
+    return [`  ${name}`, String(role), live === true ? 'live' : '–', formatCount(Number(holdings)), String(url ?? '')];
+  });
+  return ['members', ...formatTable([['  name', 'role', '', 'holdings', 'address'], ...rows], [3])];
+}
