@@ -12,7 +12,9 @@ import { decodeCounts, decodeNumber, encodeCounts, encodeNumber } from './map-re
 import type { MemberCounts, MemberNumber } from './map-store.ts';
 
 const prefixBytes = 16;
-/** Digests looked at in one turn of the event loop, and written in one transaction: some 20 ms. */
+/** Digests looked up in one turn of the event loop; each may have many holders. */
+const lookupsPerTurn = 1024;
+/** Digests changed in one turn of the event loop and one transaction: some 20 ms. */
 const sliceMax = 4096;
 const digestCountKey = Buffer.from('digests');
 
@@ -29,7 +31,7 @@ export class LmdbHoldings {
       const numbers: MemberNumber[] = [];
       for (const value of this.#tables.holders.getValues(prefixOf(digest))) numbers.push(value.readUInt32BE(0));
       answer.push(numbers);
-      if (answer.length % sliceMax === 0) await nextTurn();
+      if (answer.length % lookupsPerTurn === 0) await nextTurn();
     }
     return answer;
   }

@@ -1,3 +1,4 @@
+/** Frames in streams that are cut anywhere, cut short, or made of anything. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';

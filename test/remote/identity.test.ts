@@ -1,3 +1,4 @@
+/** Identities on disk, names of members, and how a certificate says them. */
 import assert from 'node:assert/strict';
 import { mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';

@@ -1,3 +1,4 @@
+/** Packed forms within messages, errors on their way, and the waits between attempts. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';

@@ -1,3 +1,4 @@
+/** Server and client over real TLS on loopback: who is let in, what comes back, how things end. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { type TestContext, test } from 'node:test';

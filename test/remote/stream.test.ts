@@ -1,3 +1,4 @@
+/** Streams over real connections: backpressure, aborts, breaks and stalls. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { type TestContext, test } from 'node:test';

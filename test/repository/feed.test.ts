@@ -1,3 +1,4 @@
+/** The feed of a member against a real repository: changes, resyncs, restarts, lost answers. */
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';

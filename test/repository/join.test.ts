@@ -1,3 +1,4 @@
+/** Joining a domain: tokens, names, certificates, and everything that is refused. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type ErrorCode, isCovaultError } from '../../src/core/errors.ts';

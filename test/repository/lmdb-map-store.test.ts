@@ -1,3 +1,4 @@
+/** The map store over LMDB: the conformance suite, and what only files on disk can get wrong. */
 import assert from 'node:assert/strict';
 import { mkdtemp, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';

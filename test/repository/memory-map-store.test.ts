@@ -1,3 +1,4 @@
+/** The model of the map store against the suite that takes it for the truth. */
 import { mapStoreSuite } from './map-store-suite.ts';
 import { createMemoryMapStore } from './memory-map-store.ts';
 

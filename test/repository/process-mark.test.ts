@@ -1,3 +1,4 @@
+/** Telling a running process from one that ended. */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';

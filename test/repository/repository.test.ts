@@ -1,3 +1,4 @@
+/** The repository as a whole: crashes, ownership, leases, corrections, the status page. */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
