@@ -1,0 +1,278 @@
+/**
+ * Making a snapshot: cut, walk, find holders, plan, pull, settle, seal.
+ *
+ * Blocks are read from live files, so a block may be gone by the time it is asked for. Then another cut is made, of
+ * which only what differs is fetched: a round. What never settles is named in the record and has no content.
+ */
+import { type Clock, randomId } from '../core/clock.ts';
+import type { Digester } from '../core/digest.ts';
+import { CovaultError, checkInterrupted, isCovaultError } from '../core/errors.ts';
+import type { HolderLookup, SnapshotSink } from '../core/ports.ts';
+import type { SnapshotException, SnapshotRecord } from '../core/snapshot.ts';
+import type { Connection } from '../remote/client.ts';
+import { pause, systemTimers, type Timers } from './channel.ts';
+import { findHolders } from './find-holders.ts';
+import { NeededGatherer } from './needed-blocks.ts';
+import { ObjectCache } from './object-cache.ts';
+import { openRemoteCut, PeerConnections, type RemoteCut } from './peer.ts';
+import type { DropReason } from './peer-health.ts';
+import { type Patience, persist } from './persist.ts';
+import { makePlan } from './plan.ts';
+import { type PullOptions, type PullProgress, pull } from './pull.ts';
+import { settleTrees } from './settle-trees.ts';
+import { SnapshotShares } from './snapshot-shares.ts';
+import { walkTrees } from './walk-trees.ts';
+
+export interface TakeOptions {
+  /** Name of the client whose data directory is copied. */
+  client: string;
+  /** Opens a connection to a member by its name; asked again when one is lost. The connections are closed here. */
+  connect(peer: string): Promise<Connection>;
+  holders: HolderLookup;
+  sink: SnapshotSink & { seal(record: SnapshotRecord, options?: { signal?: AbortSignal }): Promise<SnapshotRecord> };
+  digester: Digester;
+  clock: Clock;
+  timers?: Timers;
+  signal?: AbortSignal;
+  /** Who makes the snapshot: two of different names ask peers in different orders. */
+  puller?: string;
+  /** Cuts made at most before files that go on changing are given up. */
+  roundsMax?: number;
+  /** How long the client and the repository may be away, milliseconds. */
+  patienceMs?: number;
+  /** Bounds of the pull. */
+  bounds?: Pick<PullOptions, 'pipeline' | 'requestsMax' | 'sourceBytesPerSecondMax' | 'sourceFreeAtMs' | 'healthTimes'>;
+  onProgress?(progress: SnapshotProgress): void;
+}
+
+/** What is being done; `round` counts from 1. */
+export type SnapshotProgress =
+  /** The client flushes and hashes what was written lately. */
+  | { stage: 'cut'; round: number }
+  /** Trees and recipes fetched so far, and what is known to be needed. */
+  | { stage: 'trees'; round: number; objects: number; objectBytes: number; blocks: number; bytes: number }
+  /** Blocks whose holders are known. */
+  | { stage: 'holders'; round: number; blocks: number; blocksTotal: number }
+  | ({ stage: 'pull'; round: number } & PullProgress)
+  | { stage: 'seal' };
+
+export interface SnapshotOutcome {
+  /** As sealed. With exceptions the snapshot is made, but incomplete. */
+  record: SnapshotRecord;
+  rounds: number;
+  /** Peers that were not asked any more, and why. */
+  dropped: { peer: string; reason: DropReason }[];
+  /** Wrong entries of the map that were met and reported. */
+  staleCount: number;
+  /** Bytes of blocks that came twice. */
+  wastedBytes: number;
+}
+
+const defaults = { roundsMax: 5, patienceMs: 60_000 } as const;
+/** Before the second, third … round: files that are being written may settle. */
+const roundPausesMs = [250, 1_000, 2_000, 4_000];
+
+/**
+ * Makes a snapshot of `client` in the sink and seals it. Interrupted or failed at any point it can be run again: what
+ * has come is kept and not pulled again, and nothing half-made is ever listed.
+ *
+ * @throws CovaultError `E_UNAVAILABLE` if the client or the repository cannot be reached, or nobody who is left sends a
+ *   block that is needed; `E_INTERRUPTED`; `E_CORRUPT` if the client sends what cannot be true; what the sink throws.
+ */
+export async function takeSnapshot(options: TakeOptions): Promise<SnapshotOutcome> {
+  const connections = new PeerConnections(options.connect);
+  try {
+    return await new Take(options, connections).run();
+  } catch (error) {
+    // What has come is of use to the next run; that it cannot be written is not what went wrong first.
+    await options.sink.flush().catch(() => undefined);
+    checkInterrupted(options.signal);
+    throw error;
+  } finally {
+    await connections.close();
+  }
+}
+
+class Take {
+  readonly #options: TakeOptions;
+  readonly #connections: PeerConnections;
+  readonly #objects: ObjectCache;
+  readonly #shares = new SnapshotShares();
+  readonly #puller: string;
+  readonly #patience: Patience;
+  readonly #startMs: number;
+
+  constructor(options: TakeOptions, connections: PeerConnections) {
+    this.#options = options;
+    this.#connections = connections;
+    this.#objects = new ObjectCache(options.sink, options.digester);
+    this.#puller = options.puller ?? randomId();
+    this.#startMs = options.clock.monotonicMs();
+    this.#patience = {
+      clock: options.clock,
+      timers: this.#timers,
+      patienceMs: options.patienceMs ?? defaults.patienceMs,
+      ...this.#signal,
+    };
+  }
+
+  async run(): Promise<SnapshotOutcome> {
+    const roundsMax = this.#options.roundsMax ?? defaults.roundsMax;
+    for (let round = 1; ; round++) {
+      const { cut, needed } = await this.#cutAndWalk(round);
+      let lostCount: number;
+      try {
+        lostCount = await this.#pull(needed, round);
+      } finally {
+        await cut.close();
+      }
+      if (lostCount === 0 || round >= roundsMax) return this.#seal(cut, round);
+      await pause(
+        this.#timers,
+        roundPausesMs[Math.min(round, roundPausesMs.length) - 1] as number,
+        this.#options.signal,
+      );
+    }
+  }
+
+  get #timers(): Timers {
+    return this.#options.timers ?? systemTimers;
+  }
+
+  get #signal(): { signal?: AbortSignal } {
+    return this.#options.signal ? { signal: this.#options.signal } : {};
+  }
+
+  /** Opens a cut and fetches what the store lacks of its trees; begins anew if the client is lost on the way. */
+  async #cutAndWalk(round: number): Promise<{ cut: RemoteCut; needed: NeededGatherer }> {
+    const { client } = this.#options;
+    const attempt = async () => {
+      this.#options.onProgress?.({ stage: 'cut', round });
+      try {
+        const connection = await this.#connections.to(client);
+        const cut = await openRemoteCut(connection, { timers: this.#timers, ...this.#signal });
+        return { cut, needed: await this.#walk(cut, round) };
+      } catch (error) {
+        this.#connections.retire(client);
+        throw error;
+      }
+    };
+    try {
+      return await persist(attempt, this.#patience);
+    } catch (error) {
+      if (!isCovaultError(error, 'E_UNAVAILABLE')) throw error;
+      throw new CovaultError('E_UNAVAILABLE', `client ${client} cannot be reached: ${error.message}`, {
+        cause: error,
+        hint: 'check that it is mounted and joined, and take the snapshot again',
+      });
+    }
+  }
+
+  async #walk(cut: RemoteCut, round: number): Promise<NeededGatherer> {
+    const { sink, client, onProgress } = this.#options;
+    const needed = new NeededGatherer(sink);
+    const objects = this.#objects;
+    try {
+      await walkTrees(cut.root.tree, {
+        source: cut,
+        objects,
+        needed,
+        ...this.#signal,
+        onProgress: () =>
+          onProgress?.({
+            stage: 'trees',
+            round,
+            objects: objects.fetchedCount,
+            objectBytes: objects.fetchedBytes,
+            blocks: needed.count,
+            bytes: needed.bytes,
+          }),
+      });
+      return needed;
+    } catch (error) {
+      await cut.close();
+      if (!isCovaultError(error, 'E_NOT_FOUND')) throw error;
+      throw new CovaultError('E_UNAVAILABLE', `a cut of ${client} was lost: ${error.message}`, { cause: error });
+    }
+  }
+
+  /** Pulls what is needed; returns how many blocks nobody had. */
+  async #pull(gathered: NeededGatherer, round: number): Promise<number> {
+    if (gathered.count === 0) return 0;
+    const { client, holders, sink, digester, clock, onProgress, bounds } = this.#options;
+    const leftOut = new Set([client, ...this.#untrusted()]);
+    const needed = await persist(
+      () =>
+        findHolders(gathered, holders, {
+          leftOut,
+          ...this.#signal,
+          onProgress: (blocks) => onProgress?.({ stage: 'holders', round, blocks, blocksTotal: gathered.count }),
+        }),
+      this.#patience,
+    );
+    const peers = needed.sets.names().map(() => ({ live: true }));
+    const plan = makePlan(needed, { peers, puller: this.#puller });
+    const result = await pull(needed, plan, {
+      ...bounds,
+      ...this.#signal,
+      source: client,
+      channel: this.#connections,
+      sink,
+      digester,
+      holders,
+      clock,
+      timers: this.#timers,
+      onProgress: (progress) => onProgress?.({ stage: 'pull', round, ...progress }),
+    });
+    this.#shares.add(needed, plan, result);
+    return result.lost.length;
+  }
+
+  /** Peers that are not asked again in a later round; one that was only out of reach may be back. */
+  *#untrusted(): Generator<string> {
+    for (const [peer, { kind }] of this.#shares.dropped) if (kind !== 'unreachable') yield peer;
+  }
+
+  async #seal(cut: RemoteCut, rounds: number): Promise<SnapshotOutcome> {
+    const { client, sink, clock, onProgress } = this.#options;
+    onProgress?.({ stage: 'seal' });
+    const settled = await settleTrees(cut.root, { objects: this.#objects, sink, ...this.#signal });
+    await sink.flush();
+    const shares = this.#shares;
+    const { fetchedBytes } = this.#objects;
+    const record: SnapshotRecord = {
+      id: randomId(),
+      client,
+      timeNs: cut.timeNs,
+      root: settled.root,
+      files: settled.files,
+      bytes: settled.bytes,
+      newBytes: shares.newBytes,
+      bytesFromSource: shares.sourceBytes + fetchedBytes,
+      bytesOnlyAtSource: shares.onlyAtSourceBytes + fetchedBytes,
+      peers: shares.peers(),
+      storedBytes: sink.storedBytes(),
+      seconds: (clock.monotonicMs() - this.#startMs) / 1000,
+      exceptions: mergeExceptions(settled.missing, cut.exceptions),
+    };
+    return {
+      record: await sink.seal(record, this.#signal),
+      rounds,
+      dropped: [...shares.dropped].map(([peer, reason]) => ({ peer, reason })),
+      staleCount: shares.staleCount,
+      wastedBytes: shares.wastedBytes,
+    };
+  }
+}
+
+/** Each path once, with the client's own reason if it gave one. */
+function mergeExceptions(
+  missing: readonly SnapshotException[],
+  ofCut: readonly SnapshotException[],
+): SnapshotException[] {
+  const byPath = new Map<string, SnapshotException>();
+  for (const exception of [...missing, ...ofCut]) {
+    byPath.set(Buffer.from(exception.path).toString('latin1'), exception);
+  }
+  return [...byPath.values()];
+}
