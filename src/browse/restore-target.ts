@@ -6,12 +6,13 @@
  * and the same restore continues; any other one is refused.
  */
 import { type BigIntStats, constants, readFileSync, unlinkSync } from 'node:fs';
-import { type FileHandle, lstat, mkdir, open, readdir, readFile, realpath, rename, rmdir } from 'node:fs/promises';
-import { basename, dirname, join, resolve, sep } from 'node:path';
+import { type FileHandle, lstat, mkdir, open, readdir, readFile, rename, rmdir } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
 import { CovaultError, ioError, systemErrorCode } from '../core/errors.ts';
 import { asBoolean, asCount, asRecord, asText } from '../core/shape.ts';
 import { syncFileSystem } from '../fs/native.ts';
 import { DirectoryHandles, entryPath } from './directory-handles.ts';
+import { checkKeptOut } from './kept-out.ts';
 import { removeInheritedLists } from './restore-attributes.ts';
 import { removeStaged } from './restore-placing.ts';
 
@@ -157,18 +158,6 @@ function notEmpty(path: string): CovaultError {
   return new CovaultError('E_EXISTS', `${path} is not empty`, {
     hint: 'give a directory that does not exist yet, or say what becomes of the files that are there',
   });
-}
-
-async function checkKeptOut(path: string, keepOut: readonly string[]): Promise<void> {
-  const real = await realpath(path).catch(async () =>
-    join(await realpath(dirname(path)).catch(() => '/'), basename(path)),
-  );
-  for (const forbidden of keepOut) {
-    const realForbidden = await realpath(forbidden).catch(() => resolve(forbidden));
-    if (real === realForbidden || real.startsWith(`${realForbidden}${sep}`)) {
-      throw new CovaultError('E_BAD_INPUT', `${path} is within ${forbidden}`, { hint: 'restore into another place' });
-    }
-  }
 }
 
 async function openOrMake(path: string): Promise<FileHandle> {

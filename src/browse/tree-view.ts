@@ -28,6 +28,9 @@ const listFreshMs = 1000;
 /** Snapshots whose link counts are kept; those of others are counted again when they are asked for. */
 const countedSnapshotsMax = 16;
 
+/** Problems remembered, so that each is told once. */
+const toldMax = 1000;
+
 /** An entry of a snapshot's tree, and where it stands. */
 interface Located {
   entry: TreeEntry;
@@ -46,6 +49,7 @@ export class TreeView implements ReadOnlyTree {
   readonly #nodes = new NodeTable();
   readonly #linkCounts = new Map<SnapshotNode, Promise<Map<LinkKey, number>>>();
   readonly #onProblem: (message: string) => void;
+  readonly #told = new Set<string>();
 
   constructor(reader: SnapshotReader, options: TreeViewOptions = {}) {
     this.#onProblem = options.onProblem ?? (() => undefined);
@@ -259,12 +263,20 @@ export class TreeView implements ReadOnlyTree {
     return counts;
   }
 
+  /** A reader tries again and again; one line for each problem is enough. */
+  #tellOnce(problem: string): void {
+    if (this.#told.has(problem)) return;
+    if (this.#told.size >= toldMax) this.#told.clear();
+    this.#told.add(problem);
+    this.#onProblem(problem);
+  }
+
   async #orInputOutputError<T>(node: bigint, act: () => Promise<T>): Promise<T> {
     try {
       return await act();
     } catch (error) {
       const path = await this.pathOf(node).catch(() => `node ${node}`);
-      this.#onProblem(`${path === '' ? '/' : path}: ${messageOf(error)}`);
+      this.#tellOnce(`${path === '' ? '/' : path}: ${messageOf(error)}`);
       throw fileSystemError('EIO', messageOf(error));
     }
   }
