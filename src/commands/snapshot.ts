@@ -1,0 +1,165 @@
+/** `covault snapshot CLIENT --to STORE`: makes a secondary copy of a client, mostly from other clients. */
+import { timeName } from '../browse/snapshot-names.ts';
+import { createDigester } from '../core/digest.ts';
+import { CovaultError } from '../core/errors.ts';
+import { exitCodes } from '../core/exit-codes.ts';
+import type { SnapshotRecord } from '../core/snapshot.ts';
+import { type Connection, openConnection } from '../remote/client.ts';
+import type { Identity } from '../remote/identity.ts';
+import { openRepositoryClient, type RepositoryClient } from '../remote/repository-client.ts';
+import { type SnapshotOutcome, takeSnapshot } from '../snapshot/take.ts';
+import type { Store } from '../store/store.ts';
+import {
+  type Call,
+  type Command,
+  neededOption,
+  type Outcome,
+  parameter,
+  stateDirectoryOf,
+  stateOption,
+  textOption,
+} from './command.ts';
+import { parseDuration } from './durations.ts';
+import { loadJoined } from './membership.ts';
+import { passwordOptions } from './password.ts';
+import { formatBytes, formatCount, formatSeconds, formatShare, formatTable } from './sizes.ts';
+import { reportSnapshotProgress } from './snapshot-progress.ts';
+import { openOrCreateStore } from './store-access.ts';
+
+const defaultPatience = '60s';
+const exceptionsShown = 20;
+
+export const snapshotCommand: Command = {
+  name: 'snapshot',
+  summary: 'make a secondary copy of a client in a store',
+  description:
+    'Blocks that the store lacks come from whichever clients hold them; from the client itself only what nobody else ' +
+    'has. Makes the store if there is none. Stopped at any point, it can be run again: nothing is pulled twice. Files ' +
+    'that change all the time are named, have no content in the snapshot, and make it end with status 3.',
+  parameters: [{ name: 'CLIENT', summary: 'the name of the client in its domain' }],
+  options: [
+    { flags: '--to <store>', summary: 'the directory of the store' },
+    { flags: '--patience <duration>', summary: 'how long to wait for a client that is away', default: defaultPatience },
+    stateOption,
+    ...passwordOptions,
+  ],
+  exitCodes: [
+    exitCodes.incomplete,
+    exitCodes.notFound,
+    exitCodes.denied,
+    exitCodes.unavailable,
+    exitCodes.corrupt,
+    exitCodes.io,
+  ],
+  examples: [
+    ['covault snapshot laptop --to /backups/vault', 'asks for the password; twice when it makes the store'],
+    ['covault snapshot laptop --to /backups/vault --password-file ~/secret --json', 'for a script'],
+  ],
+  async run(call) {
+    const client = parameter(call, 0);
+    const directory = neededOption(call, 'to');
+    const { domain, joined } = await loadJoined(stateDirectoryOf(call));
+    await using stack = new AsyncDisposableStack();
+    const repository = openRepositoryClient({ identity: joined.identity, url: joined.repositoryUrl });
+    stack.defer(() => repository.close());
+    await checkClient(repository, client, call.signal);
+    const { store, isNew } = await openOrCreateStore(call, directory, domain);
+    stack.defer(() => store.close());
+    const outcome = await take(call, { client, store, repository, identity: joined.identity });
+    return describeOutcome(outcome, { directory, isNew });
+  },
+};
+
+/** @throws CovaultError `E_NOT_FOUND` if the domain has no client of that name. */
+async function checkClient(repository: RepositoryClient, client: string, signal: AbortSignal): Promise<void> {
+  const members = await repository.peers({ signal });
+  if (members.get(client)?.role === 'client') return;
+  const known = [...members.values()].filter(({ role }) => role === 'client').map(({ name }) => name);
+  throw new CovaultError('E_NOT_FOUND', `the domain has no client ${client}`, {
+    hint: known.length === 0 ? 'let a client join first' : `its clients are ${known.join(', ')}`,
+  });
+}
+
+async function take(
+  call: Call,
+  parts: { client: string; store: Store; repository: RepositoryClient; identity: Identity },
+): Promise<SnapshotOutcome> {
+  const { client, store, repository, identity } = parts;
+  const writer = await store.openWriter();
+  try {
+    return await takeSnapshot({
+      client,
+      connect: (peer) => connectTo(peer, repository, identity),
+      holders: repository,
+      sink: writer,
+      digester: createDigester(store.domain.digestKey),
+      clock: call.clock,
+      puller: identity.name,
+      patienceMs: parseDuration(textOption(call, 'patience') ?? defaultPatience),
+      signal: call.signal,
+      onProgress: (progress) => reportSnapshotProgress(call.progress, progress),
+    });
+  } finally {
+    // After a seal there is nothing left to abandon.
+    await writer.abandon();
+  }
+}
+
+async function connectTo(peer: string, repository: RepositoryClient, identity: Identity): Promise<Connection> {
+  const url = (await repository.peers()).get(peer)?.url;
+  if (url === undefined) {
+    throw new CovaultError('E_UNAVAILABLE', `the repository does not know where ${peer} is`, {
+      hint: `is it mounted? \`covault status\` on ${peer} tells`,
+    });
+  }
+  return openConnection({ identity, url, expect: { name: peer, role: 'client' } });
+}
+
+function describeOutcome(
+  { record, rounds, dropped, staleCount, wastedBytes }: SnapshotOutcome,
+  { directory, isNew }: { directory: string; isNew: boolean },
+): Outcome {
+  const { id, client, files, bytes, newBytes, bytesFromSource, peers, seconds, exceptions } = record;
+  const described = exceptions.map(({ path, reason }) => ({ path: Buffer.from(path).toString(), reason }));
+  return {
+    result: {
+      type: 'summary',
+      snapshot: id,
+      files,
+      bytes,
+      newBytes,
+      fromSource: bytesFromSource,
+      peers,
+      seconds,
+      client,
+      time: timeName(record.timeNs),
+      onlyAtSource: record.bytesOnlyAtSource,
+      storedBytes: record.storedBytes,
+      rounds,
+      dropped: dropped.map(({ peer, reason }) => ({ peer, reason: reason.kind })),
+      staleCount,
+      wastedBytes,
+      exceptions: described,
+    },
+    lines: [
+      ...(isNew ? [`made the store ${directory}`] : []),
+      ...described.slice(0, exceptionsShown).map(({ path, reason }) => `exception: ${path}: ${reason}`),
+      ...(described.length > exceptionsShown ? [`and ${described.length - exceptionsShown} more exceptions`] : []),
+      `snapshot ${client}/${timeName(record.timeNs)} (${id.slice(0, 8)}): ${formatCount(files)} files, ${formatBytes(bytes)}`,
+      ...shareLines(record),
+    ],
+    exitCode: exceptions.length === 0 ? exitCodes.ok : exitCodes.incomplete,
+  };
+}
+
+function shareLines({ client, peers, bytesFromSource, storedBytes, seconds }: SnapshotRecord): string[] {
+  const sent = peers.reduce((sum, { bytes }) => sum + bytes, bytesFromSource);
+  const rows = [...peers, { peer: `${client} (the source)`, bytes: bytesFromSource }];
+  return [
+    ...formatTable(
+      rows.map(({ peer, bytes }) => [`  ${peer}`, formatBytes(bytes), formatShare(bytes, sent)]),
+      [1, 2],
+    ),
+    `${formatBytes(storedBytes)} written in ${formatSeconds(seconds)}`,
+  ];
+}
