@@ -14,9 +14,10 @@ import type { RepositoryClient } from './repository-client.ts';
 export interface PublisherState {
   /** `level`: the repository has everything; `behind`: changes or all holdings are on their way; `failed`: waiting to try again. */
   phase: 'starting' | 'behind' | 'resync' | 'level' | 'failed';
-  /** The last sequence number that the repository acknowledged; undefined before the first. */
+  /** The last sequence number that the repository acknowledged, and the history it counts in; undefined before the first. */
+  history: string | undefined;
   acknowledged: number | undefined;
-  /** Times that everything was sent afresh. */
+  /** Times that sending everything afresh was begun. */
   resyncs: number;
   /** Why the last attempt failed; undefined once one succeeded. */
   error: CovaultError | undefined;
@@ -40,7 +41,13 @@ export class FeedPublisher {
   readonly #client: RepositoryClient;
   readonly #feed: FeedSource;
   readonly #options: Required<PublishOptions>;
-  #state: PublisherState = { phase: 'starting', acknowledged: undefined, resyncs: 0, error: undefined };
+  #state: PublisherState = {
+    phase: 'starting',
+    history: undefined,
+    acknowledged: undefined,
+    resyncs: 0,
+    error: undefined,
+  };
 
   constructor(client: RepositoryClient, feed: FeedSource, options: PublishOptions) {
     this.#client = client;
@@ -82,7 +89,7 @@ export class FeedPublisher {
         this.#become({ phase: 'behind', error: undefined });
         const acknowledged = await this.#sendNext(history, known);
         known = acknowledged ?? (await this.#resync(history));
-        await this.#acknowledged(known);
+        await this.#acknowledged(history, known);
         onSuccess();
       } else {
         this.#become({ phase: 'level', error: undefined });
@@ -96,19 +103,27 @@ export class FeedPublisher {
     const position = await this.#client.feedPosition({ signal: this.#options.signal });
     const usable = position?.history === history && position.sequence <= this.#feed.lastSequence();
     const known = usable ? position.sequence : await this.#resync(history);
-    await this.#acknowledged(known);
+    await this.#acknowledged(history, known);
     return known;
   }
 
-  async #acknowledged(sequence: number): Promise<void> {
+  async #acknowledged(history: string, sequence: number): Promise<void> {
+    // The number means nothing in another history, which may have begun meanwhile.
+    if (this.#feed.history() !== history) return;
     await this.#feed.acknowledge(sequence);
-    this.#become({ acknowledged: sequence });
+    this.#become({ history, acknowledged: sequence });
   }
 
-  /** Sends the changes after `known`; those that fill several requests move the position with the last of them. */
+  /**
+   * Sends the changes after `known`; those that fill several requests move the position with the last of them.
+   *
+   * @returns the sequence acknowledged now; undefined if everything must be sent instead.
+   */
   async #sendNext(history: string, known: number): Promise<number | undefined> {
     const { digestsPerRequest, signal } = this.#options;
-    const { gained, lost, upTo } = this.#feed.changesAfter(known, digestsPerRequest);
+    const changes = this.#changesAfter(known);
+    if (changes === undefined) return undefined;
+    const { gained, lost, upTo } = changes;
     const requestMax = Math.min(limits.digestsPerRequestMax, 2 * digestsPerRequest);
     const all = [
       ...lost.map((digest) => ({ digest, lost: true })),
@@ -131,13 +146,24 @@ export class FeedPublisher {
     }
   }
 
+  /** Undefined if the feed has forgotten them, as it does with a repository that was away for very long. */
+  #changesAfter(known: number): ReturnType<FeedSource['changesAfter']> | undefined {
+    try {
+      return this.#feed.changesAfter(known, this.#options.digestsPerRequest);
+    } catch (error) {
+      if (isCovaultError(error, 'E_NOT_FOUND')) return undefined;
+      throw error;
+    }
+  }
+
   /** Sends everything held at one moment; returns its sequence number. */
   async #resync(history: string): Promise<number> {
     const { digestsPerRequest, signal } = this.#options;
-    this.#become({ phase: 'resync', error: undefined, resyncs: this.#state.resyncs + 1 });
+    this.#become({ phase: 'resync', error: undefined });
     const all = this.#feed.holdings(digestsPerRequest);
     try {
       const resync = await this.#client.beginResync({ history, sequence: all.sequence }, { signal });
+      this.#become({ resyncs: this.#state.resyncs + 1 });
       let after: Digest | undefined;
       for (const digests of all.pages) {
         if (digests.length === 0) continue;

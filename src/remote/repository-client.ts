@@ -69,7 +69,7 @@ export class RepositoryClient implements HolderLookup {
 
   /** Removes a member and its holdings; its certificate is refused from then on. For administrators. */
   async removeMember(name: string, options: CallOptions = {}): Promise<void> {
-    await this.#call(repositoryPaths.removeMember, { name }, options);
+    await this.#call(repositoryPaths.removeMember, { name }, { timeoutMs: 300_000, ...options });
   }
 
   async renewLease(lease: LeaseRequest, options: CallOptions = {}): Promise<{ ttlMs: number }> {

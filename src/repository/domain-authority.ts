@@ -4,7 +4,6 @@ import { type Clock, randomBytesOf, randomId } from '../core/clock.ts';
 import { decode, encode } from '../core/codec.ts';
 import { digestKeyBytes } from '../core/digest.ts';
 import { type CutParameters, type Domain, defaultCutParameters, packDomain, unpackDomain } from '../core/domain.ts';
-import { CovaultError } from '../core/errors.ts';
 import {
   type Authority,
   certificateFingerprint,
@@ -75,13 +74,4 @@ export async function issueOwnIdentity(domainAuthority: DomainAuthority, clock: 
   const { request, privateKeyPem } = await createCertificateRequest();
   const certificatePem = await certify(domainAuthority, { request, member, clock });
   return { ...member, certificatePem, privateKeyPem, authorityPem: domainAuthority.authority.certificatePem };
-}
-
-/** @throws CovaultError `E_NOT_FOUND` if no repository ever ran on the store. */
-export async function requireDomainAuthority(store: MapStore, stateDirectory: string): Promise<DomainAuthority> {
-  const known = await loadDomainAuthority(store);
-  if (known !== undefined) return known;
-  throw new CovaultError('E_NOT_FOUND', `there is no repository in ${stateDirectory}`, {
-    hint: 'start it once: covault repository',
-  });
 }

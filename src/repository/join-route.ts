@@ -54,7 +54,7 @@ function checkAllowed(token: TokenRecord, name: string, roster: Roster): void {
   if (name === repositoryName) throw new CovaultError('E_EXISTS', `the name ${name} is the repository's own`);
   if (token.name === undefined && roster.has(name)) {
     throw new CovaultError('E_EXISTS', `the domain has a member called ${name}`, {
-      hint: `choose another name, or make a token for this one: covault repository token --name ${name}`,
+      hint: `choose another name, or ask for a token for this one: covault repository invite --name ${name}`,
     });
   }
 }

@@ -1,9 +1,10 @@
 /** Making join tokens, also while the repository runs in another process. */
+import { existsSync } from 'node:fs';
 import { type Clock, randomBytesOf, systemClock } from '../core/clock.ts';
 import { CovaultError } from '../core/errors.ts';
 import { formatJoinToken, tokenHash, tokenSecretBytes } from '../remote/join-token.ts';
 import { checkMemberName, type Role } from '../remote/member.ts';
-import { requireDomainAuthority } from './domain-authority.ts';
+import { loadDomainAuthority } from './domain-authority.ts';
 import { openLmdbMapStore } from './lmdb-map-store.ts';
 import { mapDirectory } from './state-directory.ts';
 
@@ -32,9 +33,14 @@ export async function createJoinToken(options: JoinTokenOptions): Promise<string
   if (!(validMs > 0 && validMs <= validMsMax)) {
     throw new CovaultError('E_BAD_INPUT', 'a token is good for more than nothing and at most 30 days');
   }
-  const store = await openLmdbMapStore(mapDirectory(options.stateDirectory));
+  const directory = mapDirectory(options.stateDirectory);
+  // Looking must not make a repository where there is none.
+  if (!existsSync(directory)) throw noRepository(options.stateDirectory);
+  const store = await openLmdbMapStore(directory);
   try {
-    const { fingerprint } = await requireDomainAuthority(store, options.stateDirectory);
+    const domainAuthority = await loadDomainAuthority(store);
+    if (domainAuthority === undefined) throw noRepository(options.stateDirectory);
+    const { fingerprint } = domainAuthority;
     const secret = randomBytesOf(tokenSecretBytes);
     const nowMs = clock.nowMs();
     const expiresMs = Math.round(nowMs + validMs);
@@ -44,4 +50,10 @@ export async function createJoinToken(options: JoinTokenOptions): Promise<string
   } finally {
     await store.close();
   }
+}
+
+function noRepository(stateDirectory: string): CovaultError {
+  return new CovaultError('E_NOT_FOUND', `there is no repository in ${stateDirectory}`, {
+    hint: 'start it once: covault repository',
+  });
 }

@@ -2,6 +2,7 @@
 import { once } from 'node:events';
 import { randomId } from '../../src/core/clock.ts';
 import { type Digest, type DigestKey, digestFromKey, digestKey } from '../../src/core/digest.ts';
+import { CovaultError } from '../../src/core/errors.ts';
 import type { FeedSource } from '../../src/core/ports.ts';
 
 interface Change {
@@ -16,6 +17,7 @@ export class MemoryFeed implements FeedSource {
   #held = new Set<DigestKey>();
   #changes: Change[] = [];
   #last = 0;
+  #forgotten = 0;
   /** The highest sequence number acknowledged so far. */
   acknowledged = 0;
 
@@ -27,11 +29,18 @@ export class MemoryFeed implements FeedSource {
     this.#change(digests, false);
   }
 
+  /** Forgets changes that nobody acknowledged. */
+  forget(): void {
+    this.#forgotten = this.#last;
+    this.#changes = [];
+  }
+
   /** Forgets the history, as an index that is built anew does; the holdings stay. */
   startOver(): void {
     this.#history = randomId();
     this.#changes = [];
     this.#last = 0;
+    this.#forgotten = 0;
     this.acknowledged = 0;
     this.#changed.dispatchEvent(new Event('changed'));
   }
@@ -49,7 +58,7 @@ export class MemoryFeed implements FeedSource {
   }
 
   changesAfter(sequence: number, digestsMax: number): { gained: Digest[]; lost: Digest[]; upTo: number } {
-    if (sequence < this.acknowledged) throw new Error('changes that were acknowledged are asked for');
+    if (sequence < Math.max(this.acknowledged, this.#forgotten)) throw new CovaultError('E_NOT_FOUND', 'forgotten');
     const first = new Map<DigestKey, boolean>();
     const last = new Map<DigestKey, boolean>();
     let upTo = sequence;

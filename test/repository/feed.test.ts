@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import fc from 'fast-check';
 import { type ErrorCode, isCovaultError } from '../../src/core/errors.ts';
 import { limits } from '../../src/core/limits.ts';
-import { FeedPublisher, type PublishOptions } from '../../src/remote/feed-publisher.ts';
+import { FeedPublisher, type PublisherState, type PublishOptions } from '../../src/remote/feed-publisher.ts';
 import type { RepositoryClient } from '../../src/remote/repository-client.ts';
 import { MemoryFeed } from '../remote/memory-feed.ts';
 import { digestOf } from './map-store-suite.ts';
@@ -47,7 +47,9 @@ function publish(t: TestContext, member: TestMember, feed: MemoryFeed, options: 
 
 /** Resolves when the repository has acknowledged all of the feed. */
 async function levelled(publisher: FeedPublisher, feed: MemoryFeed): Promise<void> {
-  while (publisher.state().phase !== 'level' || publisher.state().acknowledged !== feed.lastSequence()) await sleep(2);
+  const isLevel = ({ phase, history, acknowledged }: PublisherState) =>
+    phase === 'level' && history === feed.history() && acknowledged === feed.lastSequence();
+  while (!isLevel(publisher.state())) await sleep(2);
 }
 
 test('changes arrive, are acknowledged and can be looked up', { timeout: 30_000 }, async (t) => {
@@ -103,6 +105,24 @@ test('a publisher goes on where it was after the repository restarts', { timeout
   assert.equal(publisher.state().resyncs, 1);
   assert.equal(publisher.state().error, undefined);
   assert.deepEqual(await heldBy(laptop.client, 'laptop', 10), [0, 1, 2, 3, 4, 5, 6, 7]);
+});
+
+test('a feed that forgot changes while the repository was away is sent afresh', { timeout: 30_000 }, async (t) => {
+  const repository = await startTestRepository(t);
+  const laptop = await repository.join('laptop');
+  await live(laptop);
+  const feed = new MemoryFeed();
+  feed.gain(...range(0, 5));
+  const { publisher } = publish(t, laptop, feed);
+  await levelled(publisher, feed);
+  await repository.current.close();
+  feed.lose(...range(0, 2));
+  feed.gain(digestOf(7));
+  feed.forget();
+  await repository.restart();
+  await levelled(publisher, feed);
+  assert.equal(publisher.state().resyncs, 2);
+  assert.deepEqual(await heldBy(laptop.client, 'laptop', 10), [2, 3, 4, 7]);
 });
 
 test('an idle publisher notices that the repository lost what it acknowledged', { timeout: 30_000 }, async (t) => {

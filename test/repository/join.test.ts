@@ -1,5 +1,6 @@
 /** Joining a domain: tokens, names, certificates, and everything that is refused. */
 import assert from 'node:assert/strict';
+import { readdir } from 'node:fs/promises';
 import { test } from 'node:test';
 import { type ErrorCode, isCovaultError } from '../../src/core/errors.ts';
 import { isCertificateOf } from '../../src/remote/certificates.ts';
@@ -139,4 +140,5 @@ test('damaged token texts are bad input', async (t) => {
 test('no token is made where no repository ever ran', async (t) => {
   const stateDirectory = await temporaryDirectory(t);
   await assert.rejects(createJoinToken({ stateDirectory, role: 'client' }), failsWith('E_NOT_FOUND'));
+  assert.deepEqual(await readdir(stateDirectory), []);
 });
