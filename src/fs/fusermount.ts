@@ -67,7 +67,8 @@ export async function unmountWithHelper(helper: string, mountpoint: string, lazy
 }
 
 function refusal(what: string, said: string): CovaultError {
-  return new CovaultError('E_MOUNT', `${what}: ${said.trim() || 'fusermount3 failed'}`);
+  const hint = /open \/dev\/fuse/.test(said) ? 'run `chmod a+rw /dev/fuse` as root' : undefined;
+  return new CovaultError('E_MOUNT', `${what}: ${said.trim() || 'fusermount3 failed'}`, hint ? { hint } : {});
 }
 
 function run(helper: string, args: string[], socket: number | 'ignore'): Promise<{ status: number; said: string }> {

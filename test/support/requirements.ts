@@ -2,6 +2,7 @@
 
 import { execFileSync } from 'node:child_process';
 import { accessSync, constants, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { ordinaryUser } from './mount-daemon.ts';
 
@@ -28,14 +29,20 @@ export function needsMount(): Missing {
 export function needsMountAsUser(): Missing {
   if (needsRoot() || needsMount()) return needsRoot() || needsMount();
   if (needsFusermount()) return needsFusermount();
-  const { uid, gid } = ordinaryUser;
   const project = fileURLToPath(new URL('../..', import.meta.url));
+  if (!mayAsUser('-r', join(project, 'package.json'))) return 'an ordinary user cannot read this directory';
+  if (!mayAsUser('-w', '/dev/fuse')) return 'an ordinary user may not use /dev/fuse (chmod a+rw /dev/fuse)';
+  return false;
+}
+
+/** @param test an option of test(1). */
+function mayAsUser(test: '-r' | '-w', path: string): boolean {
+  const { uid, gid } = ordinaryUser;
   try {
-    const args = [`--reuid=${uid}`, `--regid=${gid}`, '--clear-groups', 'test', '-r', `${project}/package.json`];
-    execFileSync('setpriv', args, { stdio: 'ignore' });
-    return false;
+    execFileSync('setpriv', [`--reuid=${uid}`, `--regid=${gid}`, '--clear-groups', 'test', test, path]);
+    return true;
   } catch {
-    return 'an ordinary user cannot read this directory (or there is no setpriv)';
+    return false;
   }
 }
 
