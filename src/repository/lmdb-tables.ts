@@ -13,6 +13,7 @@
  * Sixteen bytes of a keyed digest are enough: entries are hints, and two blocks that share them do not occur by chance.
  */
 import { chmod, stat } from 'node:fs/promises';
+import { constants } from 'node:os';
 import { join } from 'node:path';
 import { type Database, open, type RootDatabase } from 'lmdb';
 import { makeDirectoryDurably } from '../core/atomic-file.ts';
@@ -58,9 +59,12 @@ export async function openTables(directory: string): Promise<Tables> {
     settings: table('settings'),
     async batch(writes) {
       try {
-        await root.batch(writes);
-      } catch (cause) {
-        throw new CovaultError('E_IO', `cannot write to ${data}`, { cause, hint: 'check that the disk is not full' });
+        const done = root.batch(writes);
+        // Each write has a promise of its own that fails with the batch; nobody else would handle it.
+        root.committed.then(undefined, () => undefined);
+        await done;
+      } catch (error) {
+        throw writeError(await reasonOf(error), data);
       }
     },
     exclusively: (act) => root.transactionSync(act),
@@ -83,4 +87,21 @@ function openRoot(directory: string): RootDatabase {
   } catch (cause) {
     throw new CovaultError('E_IO', `cannot open the repository's tables in ${directory}`, { cause });
   }
+}
+
+/** lmdb puts the system's error into a promise beside its own, which has to be handled too. */
+async function reasonOf(error: unknown): Promise<unknown> {
+  if (!(error instanceof Error) || !('commitError' in error)) return error;
+  return Promise.resolve(error.commitError).then(
+    () => error,
+    (reason: unknown) => reason,
+  );
+}
+
+function writeError(cause: unknown, path: string): CovaultError {
+  const isFull = cause instanceof Error && 'code' in cause && cause.code === constants.errno.ENOSPC;
+  return new CovaultError(isFull ? 'E_NO_SPACE' : 'E_IO', `cannot write to ${path}`, {
+    cause,
+    hint: 'check that the disk is not full',
+  });
 }

@@ -8,7 +8,7 @@ import { limits } from '../../src/core/limits.ts';
 import { FeedPublisher, type PublisherState, type PublishOptions } from '../../src/remote/feed-publisher.ts';
 import type { RepositoryClient } from '../../src/remote/repository-client.ts';
 import { MemoryFeed } from '../remote/memory-feed.ts';
-import { digestOf } from './map-store-suite.ts';
+import { digestOf } from './digest-of.ts';
 import { startTestRepository, type TestMember } from './test-repository.ts';
 
 const failsWith = (code: ErrorCode) => (error: unknown) => {

@@ -2,20 +2,13 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import fc from 'fast-check';
-import type { Digest } from '../../src/core/digest.ts';
 import type { FeedPosition, MapStore } from '../../src/repository/map-store.ts';
+import { digestOf } from './digest-of.ts';
 import { createMemoryMapStore } from './memory-map-store.ts';
 
 /** A place for one store. */
 export interface StorePlace {
   open(): Promise<MapStore>;
-}
-
-/** A digest that differs from those of other numbers in its first bytes, and orders as the numbers do. */
-export function digestOf(number: number): Digest {
-  const digest = Buffer.alloc(32, 7);
-  digest.writeUInt32BE(number);
-  return digest;
 }
 
 const history = 'a'.repeat(32);

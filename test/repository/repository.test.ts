@@ -14,7 +14,7 @@ import { openRepositoryClient } from '../../src/remote/repository-client.ts';
 import { createJoinToken } from '../../src/repository/join-tokens.ts';
 import { startRepository } from '../../src/repository/repository.ts';
 import { rawRequest } from '../remote/raw-request.ts';
-import { digestOf } from './map-store-suite.ts';
+import { digestOf } from './digest-of.ts';
 import { startTestRepository, TestClock, temporaryDirectory } from './test-repository.ts';
 
 const failsWith = (code: ErrorCode) => (error: unknown) => {
