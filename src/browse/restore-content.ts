@@ -2,8 +2,8 @@
  * Writes the contents of files into the staging directory. Files are gathered into batches; each block of a batch is
  * fetched once, in the order in which the store packed them, and written everywhere it belongs. Holes stay holes.
  */
-import { constants } from 'node:fs';
-import { type FileHandle, open } from 'node:fs/promises';
+import { closeSync, constants, ftruncateSync, openSync, write, writeSync } from 'node:fs';
+import { promisify } from 'node:util';
 import { type DigestKey, digestKey } from '../core/digest.ts';
 import { checkInterrupted } from '../core/errors.ts';
 import type { SnapshotReader } from '../core/ports.ts';
@@ -25,7 +25,8 @@ export interface FileToWrite {
 
 interface OpenFile {
   file: FileToWrite;
-  handle: FileHandle | undefined;
+  /** Undefined if it could not be opened. */
+  fd: number | undefined;
   /** Blocks that wait in the batch. */
   waiting: number;
   /** All its blocks have been put into a batch. */
@@ -52,6 +53,11 @@ const windowBytes = 8 * 1024 * 1024;
 /** Blocks written at one time. */
 const blocksAtOnce = 6;
 
+/** Bytes that are written without a thread. */
+const writtenAtOnceMax = 32 * 1024;
+
+const writeInThread = promisify(write);
+
 const createFlags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
 
 export class ContentWriter {
@@ -70,11 +76,11 @@ export class ContentWriter {
 
   /** Queues a file; writes the batch when it is full. @throws what is not about one file, such as `ENOSPC`. */
   async add(file: FileToWrite): Promise<void> {
-    const opened: OpenFile = { file, handle: undefined, waiting: 0, isQueued: false, failure: undefined };
+    const opened: OpenFile = { file, fd: undefined, waiting: 0, isQueued: false, failure: undefined };
     this.#open.add(opened);
     try {
-      opened.handle = await open(file.path, createFlags, 0o600);
-      if (file.recipe.size > 0) await opened.handle.truncate(file.recipe.size);
+      opened.fd = openSync(file.path, createFlags, 0o600);
+      if (file.recipe.size > 0) ftruncateSync(opened.fd, file.recipe.size);
     } catch (error) {
       opened.failure = reasonOf(error);
     }
@@ -95,8 +101,8 @@ export class ContentWriter {
   }
 
   /** Closes what is open, after an error. */
-  async close(): Promise<void> {
-    await Promise.allSettled([...this.#open].map(({ handle }) => handle?.close()));
+  close(): void {
+    for (const { fd } of this.#open) if (fd !== undefined) closeSync(fd);
     this.#open.clear();
   }
 
@@ -146,11 +152,9 @@ export class ContentWriter {
   }
 
   async #writeInto(opened: OpenFile, bytes: Uint8Array, offset: number): Promise<void> {
+    if (opened.fd === undefined) return;
     try {
-      for (let done = 0; done < bytes.byteLength; ) {
-        const result = await opened.handle?.write(bytes, done, bytes.byteLength - done, offset + done);
-        done += result?.bytesWritten ?? bytes.byteLength;
-      }
+      await writeAt(opened.fd, bytes, offset);
       this.#options.onWritten(bytes.byteLength);
     } catch (error) {
       opened.failure ??= reasonOf(error);
@@ -159,13 +163,22 @@ export class ContentWriter {
 
   async #finish(opened: OpenFile): Promise<void> {
     if (!this.#open.delete(opened)) return;
-    const { file, handle, failure } = opened;
+    const { file, fd, failure } = opened;
     try {
-      if (failure !== undefined || handle === undefined) file.failed(failure ?? 'it was not opened');
-      else await file.written(handle.fd);
+      if (failure !== undefined || fd === undefined) file.failed(failure ?? 'it was not opened');
+      else await file.written(fd);
     } finally {
-      await handle?.close();
+      if (fd !== undefined) closeSync(fd);
     }
+  }
+}
+
+/** Writes all of `bytes`. Small ones at once: a thread would take longer to be asked than to write them. */
+async function writeAt(fd: number, bytes: Uint8Array, offset: number): Promise<void> {
+  for (let done = 0; done < bytes.byteLength; ) {
+    const left = bytes.byteLength - done;
+    if (left <= writtenAtOnceMax) done += writeSync(fd, bytes, done, left, offset + done);
+    else done += (await writeInThread(fd, bytes, done, left, offset + done)).bytesWritten;
   }
 }
 

@@ -131,7 +131,7 @@ export class EntryRestorer implements Visitor<Place> {
 
   /** Closes what is open. */
   async close(): Promise<void> {
-    await this.#content.close();
+    this.#content.close();
     await this.#madeLog?.close();
   }
 

@@ -6,8 +6,9 @@
  * and the same restore continues; any other one is refused.
  */
 import { type BigIntStats, constants, readFileSync, unlinkSync } from 'node:fs';
-import { type FileHandle, lstat, mkdir, open, readdir, readFile, rename, rmdir } from 'node:fs/promises';
+import { type FileHandle, lstat, mkdir, open, readdir, readFile, rmdir } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
+import { writeFileAtomic } from '../core/atomic-file.ts';
 import { CovaultError, ioError, systemErrorCode } from '../core/errors.ts';
 import { asBoolean, asCount, asRecord, asText } from '../core/shape.ts';
 import { syncFileSystem } from '../fs/native.ts';
@@ -232,17 +233,8 @@ function parseNote(text: string): Note {
   };
 }
 
-/** Through a temporary name, so that a note is whole or not there. */
 async function writeNote(staging: FileHandle, note: Note): Promise<void> {
-  const temporary = entryPath(staging.fd, Buffer.from('note.new'));
-  const file = await open(temporary, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o600);
-  try {
-    await file.writeFile(JSON.stringify({ version: 1, ...note }));
-    await file.sync();
-  } finally {
-    await file.close();
-  }
-  await rename(temporary, entryPath(staging.fd, noteName));
+  await writeFileAtomic(entryPath(staging.fd, noteName).toString(), JSON.stringify({ version: 1, ...note }));
 }
 
 function checkNote(note: Note, restoreId: string, shownStaging: string): void {

@@ -1,3 +1,4 @@
+/** Comparing directories: finds each kind of difference, and none where there is none. */
 import assert from 'node:assert/strict';
 import {
   chmodSync,

@@ -1,3 +1,4 @@
+/** Names of snapshots, and finding snapshots and paths by what a person types. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';

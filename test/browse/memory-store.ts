@@ -1,18 +1,29 @@
 /** A store in memory for tests: a snapshot reader that counts what is read and can be damaged. */
-import { createDigester, type Digest, type DigestKey, digestHex, digestKey } from '../../src/core/digest.ts';
+import {
+  createDigester,
+  type Digest,
+  type DigestKey,
+  digestFromKey,
+  digestHex,
+  digestKey,
+} from '../../src/core/digest.ts';
 import { CovaultError } from '../../src/core/errors.ts';
 import { limits } from '../../src/core/limits.ts';
-import type { ObjectKind, SnapshotReader } from '../../src/core/ports.ts';
+import type { ObjectKind, SnapshotReader, SnapshotSink } from '../../src/core/ports.ts';
 import { encodeRecipe, type Segment } from '../../src/core/recipe.ts';
 import { decodeSnapshotRecord, encodeSnapshotRecord, type SnapshotRecord } from '../../src/core/snapshot.ts';
 import { type Content, type DirectoryEntry, encodeTree, type TreeEntry } from '../../src/core/tree.ts';
 import type { ModelDirectory, ModelFile, ModelNode } from './tree-model.ts';
 
-const digester = createDigester(new Uint8Array(32).fill(7));
+/** The key of all digests in tests of browsing. */
+export const testDigestKey = new Uint8Array(32).fill(7);
+
+const digester = createDigester(testDigestKey);
 
 export class MemoryStore implements SnapshotReader {
   readonly blocks = new Map<DigestKey, Uint8Array>();
   readonly objects = new Map<DigestKey, Uint8Array>();
+  readonly kinds = new Map<DigestKey, ObjectKind>();
   /** Every digest whose block was asked for, in order. */
   readonly blockReads: DigestKey[] = [];
   objectReads = 0;
@@ -41,6 +52,18 @@ export class MemoryStore implements SnapshotReader {
     return this.#records
       .map(decodeSnapshotRecord)
       .sort((a, b) => (a.timeNs < b.timeNs ? -1 : a.timeNs > b.timeNs ? 1 : 0));
+  }
+
+  /** Puts all blocks and objects and the first snapshot into another store. */
+  async copyInto(sink: SnapshotSink & { seal(record: SnapshotRecord): Promise<unknown> }): Promise<void> {
+    for (const [key, bytes] of this.blocks) {
+      await sink.addBlock({ digest: digestFromKey(key), length: bytes.byteLength }, bytes);
+    }
+    for (const [key, bytes] of this.objects) {
+      await sink.addObject(this.kinds.get(key) ?? 'tree', digestFromKey(key), bytes);
+    }
+    const [record] = await this.listSnapshots();
+    if (record !== undefined) await sink.seal(record);
   }
 
   /** Seals a snapshot of `root`. */
@@ -81,8 +104,9 @@ export class MemoryStore implements SnapshotReader {
     return digest;
   }
 
-  addObject(bytes: Uint8Array): Digest {
+  addObject(bytes: Uint8Array, kind: ObjectKind = 'tree'): Digest {
     const digest = digester.digest(bytes);
+    this.kinds.set(digestKey(digest), kind);
     this.objects.set(digestKey(digest), bytes);
     return digest;
   }
@@ -118,7 +142,7 @@ export class MemoryStore implements SnapshotReader {
       typeof part === 'number' ? { length: part } : { digest: this.addBlock(part), length: part.byteLength },
     );
     if (segments.length <= limits.inlineSegmentsMax) return { segments };
-    return { recipe: this.addObject(encodeRecipe({ size: sizeOf(file), segments })) };
+    return { recipe: this.addObject(encodeRecipe({ size: sizeOf(file), segments }), 'recipe') };
   }
 }
 

@@ -1,3 +1,4 @@
+/** The table of operations that `fuse-native` gets, called without a mount. */
 import assert from 'node:assert/strict';
 import { constants } from 'node:os';
 import { describe, it } from 'node:test';

@@ -1,3 +1,4 @@
+/** Stores mounted for real by another process, through the addon and through `fuse-native`. */
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';

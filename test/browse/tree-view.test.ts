@@ -1,3 +1,4 @@
+/** The tree that a store is shown as, called without a mount. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
