@@ -3,8 +3,9 @@
 namespace covault {
 
 namespace {
-constexpr size_t kNameBytesMax = 255;
-}
+// The kernel sends names that are longer than any file system takes, so that the one below says ENAMETOOLONG itself.
+constexpr size_t kNameBytesMax = 4095;
+}  // namespace
 
 Bytes Arguments::take(Bytes& from, size_t count) {
   if (!valid_ || from.size() < count) {

@@ -53,7 +53,7 @@ class Arguments {
   // Bytes up to the next zero byte, which is consumed. Invalid: none, or more than `bytes_max`.
   std::string_view text(size_t bytes_max);
 
-  // A name within a directory: not empty, at most 255 bytes, without '/', and neither "." nor "..".
+  // A name within a directory: not empty, without '/', and neither "." nor "..". It may be too long for a file system.
   std::string_view name();
 
   Bytes bytes(size_t count) { return take(body_, count); }
