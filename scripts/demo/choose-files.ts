@@ -1,9 +1,8 @@
 /** Which of the installed packages' files each client of the demo holds: all, or a fixed share of them. */
 import { lstatSync, readdirSync } from 'node:fs';
-import { join } from 'node:path';
 
 export interface RealFile {
-  /** Relative to the folder that was walked. */
+  /** Relative to the folder that was walked; a character for each byte (latin1). See `pathOnDisk`. */
   path: string;
   kind: 'file' | 'symlink';
   bytes: number;
@@ -15,9 +14,9 @@ export interface RealFile {
 export function listRealFiles(folder: string): RealFile[] {
   const found: RealFile[] = [];
   const visit = (below: string) => {
-    for (const name of readdirSync(join(folder, below)).sort()) {
+    for (const name of readdirSync(pathOnDisk(folder, below), 'latin1').sort()) {
       const path = below === '' ? name : `${below}/${name}`;
-      const stats = lstatSync(join(folder, path), { bigint: true });
+      const stats = lstatSync(pathOnDisk(folder, path), { bigint: true });
       if (stats.isDirectory()) visit(path);
       else if (stats.isFile()) found.push({ path, kind: 'file', bytes: Number(stats.size), identity: `${stats.ino}` });
       else if (stats.isSymbolicLink()) found.push({ path, kind: 'symlink', bytes: 0, identity: `${stats.ino}` });
@@ -25,6 +24,11 @@ export function listRealFiles(folder: string): RealFile[] {
   };
   visit('');
   return found;
+}
+
+/** The bytes of a path below `folder`, whatever is in its names. */
+export function pathOnDisk(folder: string, path: string): Buffer {
+  return Buffer.concat([Buffer.from(`${folder}/`), Buffer.from(path, 'latin1')]);
 }
 
 export interface Share {

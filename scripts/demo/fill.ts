@@ -6,7 +6,7 @@ import { dirname, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { createGzip } from 'node:zlib';
 import { setTimes, writeXattr } from '../../src/fs/native.ts';
-import type { RealFile } from './choose-files.ts';
+import { pathOnDisk, type RealFile } from './choose-files.ts';
 
 export interface Filling {
   /** The mountpoint. */
@@ -20,24 +20,25 @@ export interface Filling {
 
 /** Copies the files through the mount with their modes and times; names of one file become names of one file. */
 export async function copyFiles({ directory, source, files, onFile, signal }: Filling): Promise<void> {
-  const copied = new Map<string, string>();
+  const copied = new Map<string, Buffer>();
   const made = new Set<string>();
   for (const file of files) {
     signal.throwIfAborted();
-    const target = join(directory, 'packages', file.path);
-    const folder = dirname(target);
-    if (!made.has(folder)) await fs.mkdir(folder, { recursive: true });
+    const original = pathOnDisk(source, file.path);
+    const target = pathOnDisk(join(directory, 'packages'), file.path);
+    const folder = dirname(file.path);
+    if (!made.has(folder)) await fs.mkdir(pathOnDisk(join(directory, 'packages'), folder), { recursive: true });
     made.add(folder);
     const first = copied.get(file.identity);
-    if (file.kind === 'symlink') await fs.symlink(await fs.readlink(join(source, file.path)), target);
+    if (file.kind === 'symlink') await fs.symlink(await fs.readlink(original, 'buffer'), target);
     else if (first !== undefined) await fs.link(first, target);
-    else await copyFile(join(source, file.path), target);
+    else await copyFile(original, target);
     copied.set(file.identity, target);
     onFile(first === undefined ? file.bytes : 0);
   }
 }
 
-async function copyFile(from: string, to: string): Promise<void> {
+async function copyFile(from: Buffer, to: Buffer): Promise<void> {
   const { mode, atimeNs, mtimeNs } = await fs.stat(from, { bigint: true });
   await fs.copyFile(from, to);
   await fs.chmod(to, Number(mode) & 0o7777);
@@ -45,7 +46,7 @@ async function copyFile(from: string, to: string): Promise<void> {
 }
 
 /** Files that no other client has: a compressed archive of `original`, and notes. */
-export async function addOwnFiles(directory: string, name: string, original: string): Promise<void> {
+export async function addOwnFiles(directory: string, name: string, original: Buffer): Promise<void> {
   const own = join(directory, `${name}'s own`);
   await fs.mkdir(own);
   await pipeline(
@@ -106,7 +107,7 @@ async function addSparseFile(path: string): Promise<void> {
 
 /** An ordinary day's work on the laptop: what the second snapshot has to notice. */
 export async function changeThings(directory: string, files: readonly RealFile[]): Promise<string[]> {
-  const at = (path: string) => join(directory, 'packages', path);
+  const at = (path: string) => pathOnDisk(join(directory, 'packages'), path);
   const regular = files.filter(({ kind }) => kind === 'file').sort((a, b) => b.bytes - a.bytes);
   const [largest, second, third] = regular;
   if (!largest || !second || !third) throw new Error('there are too few files to change some');
@@ -127,11 +128,11 @@ export async function changeThings(directory: string, files: readonly RealFile[]
   ];
 }
 
-async function appendTo(path: string, text: string): Promise<void> {
+async function appendTo(path: Buffer, text: string): Promise<void> {
   await fs.appendFile(path, text);
 }
 
-async function overwrite(path: string, position: number, text: string): Promise<void> {
+async function overwrite(path: Buffer, position: number, text: string): Promise<void> {
   const file = await fs.open(path, 'r+');
   try {
     await file.write(text, position);
@@ -141,8 +142,8 @@ async function overwrite(path: string, position: number, text: string): Promise<
 }
 
 /** As editors do it: a new file takes the old one's name. */
-async function insertAtStart(path: string, text: string): Promise<void> {
-  const fresh = `${path}.new`;
+async function insertAtStart(path: Buffer, text: string): Promise<void> {
+  const fresh = Buffer.concat([path, Buffer.from('.new')]);
   await fs.writeFile(fresh, Buffer.concat([Buffer.from(text), await fs.readFile(path)]));
   await fs.rename(fresh, path);
 }

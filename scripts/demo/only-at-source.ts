@@ -6,12 +6,11 @@
 import { createHash } from 'node:crypto';
 import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
-import { join } from 'node:path';
 import { defaultCutParameters as cut } from '../../src/core/domain.ts';
 import { limits } from '../../src/core/limits.ts';
 import { encodeRecipe } from '../../src/core/recipe.ts';
 import { cutBlocks, nextDataRange } from '../../src/fs/native.ts';
-import { listRealFiles } from './choose-files.ts';
+import { listRealFiles, pathOnDisk } from './choose-files.ts';
 
 export interface OnlyAtSource {
   /** Bytes of distinct blocks that no other client has. */
@@ -66,44 +65,43 @@ async function* contentsOf(
   signal: AbortSignal,
 ): AsyncGenerator<FileContent> {
   const seen = new Set<string>();
+  const window = Buffer.allocUnsafe(windowBytes);
   for (const { path, kind, identity, bytes } of listRealFiles(directory)) {
     signal.throwIfAborted();
     if (kind !== 'file' || bytes === 0 || seen.has(identity)) continue;
     seen.add(identity);
-    // Read-only oddities can be read by their owner; O_NOATIME would be refused to others than the owner.
-    const file = await open(join(directory, path), constants.O_RDONLY);
+    const file = await open(pathOnDisk(directory, path), constants.O_RDONLY);
     try {
-      yield await readContent(file, onBytes);
+      yield await readContent(file, window, onBytes);
     } finally {
       await file.close();
     }
   }
 }
 
-async function readContent(file: FileHandle, onBytes: (bytes: number) => void): Promise<FileContent> {
+async function readContent(file: FileHandle, window: Buffer, onBytes: (bytes: number) => void): Promise<FileContent> {
   const content: FileContent = { digests: [], lengths: [] };
   let range = nextDataRange(file.fd, 0);
   while (range !== undefined) {
-    await readRange(file, range, content, onBytes);
+    onBytes(await readRange(file, range, window, content));
     range = nextDataRange(file.fd, range.end);
   }
   return content;
 }
 
+/** @returns the bytes read. */
 async function readRange(
   file: FileHandle,
   range: { start: number; end: number },
+  window: Buffer,
   content: FileContent,
-  onBytes: (bytes: number) => void,
-): Promise<void> {
-  const window = Buffer.alloc(windowBytes);
+): Promise<number> {
   let undecided = 0;
   let position = range.start;
   while (position < range.end || undecided > 0) {
     const wanted = Math.min(windowBytes - undecided, range.end - position);
     const { bytesRead } = wanted > 0 ? await file.read(window, undecided, wanted, position) : { bytesRead: 0 };
     position = bytesRead === wanted ? position + bytesRead : range.end;
-    onBytes(bytesRead);
     const filled = window.subarray(0, undecided + bytesRead);
     let at = 0;
     for (const length of cutBlocks(filled, cut, position >= range.end)) {
@@ -118,6 +116,7 @@ async function readRange(
     window.copyWithin(0, at, filled.length);
     undecided = filled.length - at;
   }
+  return range.end - range.start;
 }
 
 /** The size of the encoded recipe does not depend on the digests in it. */

@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { openLocalBackend } from '../../src/store/local-backend.ts';
 import { openStore } from '../../src/store/store.ts';
 import { type Daemon, type Message, type RunOptions, runCovaultWell, startCovault } from '../covault-process.ts';
-import { chooseFiles, listRealFiles, type RealFile } from './choose-files.ts';
+import { chooseFiles, listRealFiles, pathOnDisk, type RealFile } from './choose-files.ts';
 import { addOddities, addOwnFiles, changeThings, copyFiles } from './fill.ts';
 import { type ClientName, clientNames, type Network, startNetwork, waitUntilPublished } from './network.ts';
 import { addContents, type KnownContents, nothingKnown } from './only-at-source.ts';
@@ -74,7 +74,7 @@ async function fillClient(scene: Scene, name: ClientName): Promise<void> {
   await display.run(`filling ${name}: ${chosen.length} files`, distinctBytes(chosen), async (stage) => {
     await copyFiles({ directory: mountpoint, source: packages, files: chosen, onFile: stage.add, signal });
     const original = archivedFile(files, clientNames.indexOf(name));
-    await addOwnFiles(mountpoint, name, join(packages, original.path));
+    await addOwnFiles(mountpoint, name, pathOnDisk(packages, original.path));
     if (name === source) await addOddities(mountpoint);
   });
 }
