@@ -2,7 +2,6 @@
  * Cuts that are open for others, each on a lease: a secondary that dies must not hold a cut for ever, since an open cut
  * keeps old state alive.
  */
-import { randomId } from '../core/clock.ts';
 import { CovaultError } from '../core/errors.ts';
 import type { Cut, CutSource } from '../core/ports.ts';
 import { pause, type Timers } from './channel.ts';
@@ -35,18 +34,21 @@ export class HeldCuts {
   }
 
   /**
-   * Begins to make a cut and returns its id at once.
+   * Begins to make a cut, unless this owner has one of that id already: asking twice does no harm.
    *
-   * @throws CovaultError `E_BUSY` if this owner, or all together, have too many.
+   * @param id chosen by the owner, who may not have heard the answer.
+   * @throws CovaultError `E_BUSY` if this owner, or all together, have too many; `E_EXISTS` if the id is another's.
    */
-  open(owner: string): string {
+  open(owner: string, id: string): void {
+    const known = this.#cuts.get(id);
+    if (known?.owner === owner) return;
+    if (known) throw new CovaultError('E_EXISTS', `cut ${id} is somebody else's`);
     const owned = [...this.#cuts.values()].filter((held) => held.owner === owner).length;
     if (owned >= cutsPerOwnerMax || this.#cuts.size >= cutsMax) {
       throw new CovaultError('E_BUSY', 'too many cuts are open here', {
         hint: 'try again in a minute, when those that nobody uses are closed',
       });
     }
-    const id = randomId();
     const abort = new AbortController();
     const opening = this.#source.openCut({ signal: abort.signal });
     const held: HeldCut = { owner, opening, cut: undefined, abort, cancelExpiry: () => undefined };
@@ -59,7 +61,6 @@ export class HeldCuts {
       // Whoever holds the cut is told; that it failed is no reason to fail here.
       () => undefined,
     );
-    return id;
   }
 
   /**

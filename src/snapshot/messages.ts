@@ -44,8 +44,11 @@ export interface OpenCut {
   exceptions: SnapshotException[];
 }
 
+/** @throws CovaultError `E_CORRUPT` unless it is 32 hexadecimal digits. */
 export function unpackCutId(body: unknown): string {
-  return asText(asRecord(body, 'request').cut, 'cut', 32);
+  const id = asText(asRecord(body, 'request').cut, 'cut', 32);
+  if (!/^[0-9a-f]{32}$/.test(id)) throw new CovaultError('E_CORRUPT', 'cut is not 32 hexadecimal digits');
+  return id;
 }
 
 export function unpackHoldRequest(body: unknown): { cut: string; waitMs: number } {

@@ -1,10 +1,10 @@
 /** The pulling side of the peer protocol: blocks of any peer, and cuts with their objects of one client. */
+import { randomId } from '../core/clock.ts';
 import type { Digest } from '../core/digest.ts';
 import { CovaultError, isCovaultError } from '../core/errors.ts';
 import { limits } from '../core/limits.ts';
 import type { ObjectKind } from '../core/ports.ts';
 import type { Block } from '../core/recipe.ts';
-import { asRecord, asText } from '../core/shape.ts';
 import type { SnapshotException } from '../core/snapshot.ts';
 import type { DirectoryEntry } from '../core/tree.ts';
 import type { Connection } from '../remote/client.ts';
@@ -106,14 +106,14 @@ export async function openRemoteCut(
 ): Promise<RemoteCut> {
   const { timers, signal } = options;
   const signalOption = signal ? { signal } : {};
-  const opened = asRecord(await connection.call(paths.openCut, {}, signalOption), 'answer');
-  const cut = asText(opened.cut, 'cut', 32);
+  const cut = randomId();
   const close = () =>
     connection.call(paths.closeCut, { cut }, { timeoutMs: closeMs }).then(
       () => undefined,
       () => undefined,
     );
   try {
+    await connection.call(paths.openCut, { cut }, signalOption);
     for (;;) {
       const hold = { cut, waitMs: holdWaitMsMax };
       const state = unpackCutState(await connection.call(paths.holdCut, hold, signalOption));

@@ -4,11 +4,11 @@
  */
 import type { Digest } from '../core/digest.ts';
 import { isCovaultError } from '../core/errors.ts';
-import type { BlockSource, CutSource, ObjectKind } from '../core/ports.ts';
+import type { BlockSource, CutSource } from '../core/ports.ts';
 import { encodeFrames, type Frame } from '../remote/framing.ts';
 import type { Role } from '../remote/member.ts';
-import { callerOf, parseNothing, type Route, route } from '../remote/route.ts';
-import { systemTimers, type Timers } from './channel.ts';
+import { callerOf, type Route, route } from '../remote/route.ts';
+import { systemTimers, type Timers, unlessAborted } from './channel.ts';
 import { HeldCuts } from './held-cuts.ts';
 import {
   bodyBytesMax,
@@ -87,8 +87,11 @@ function cutRoutes(cuts: HeldCuts): Route[] {
     route({
       ...common,
       path: paths.openCut,
-      parse: parseNothing,
-      handle: async (call) => ({ body: { cut: cuts.open(callerOf(call).name) } }),
+      parse: unpackCutId,
+      handle: async (call) => {
+        cuts.open(callerOf(call).name, call.body);
+        return { body: {} };
+      },
     }),
     route({
       ...common,
@@ -123,7 +126,7 @@ function objectsRoute(cuts: HeldCuts, countOf: (peer: string) => Served): Route 
       const { name } = callerOf(call);
       const { cut, kind, digests } = call.body;
       // Asked for anew for each object, which keeps the lease from ending while a slow reader is served.
-      const read = (digest: Digest) => cuts.use(name, cut).readObject(kind as ObjectKind, digest);
+      const read = (digest: Digest) => cuts.use(name, cut).readObject(kind, digest);
       cuts.use(name, cut);
       const count = (bytes: number | undefined) => {
         countOf(name).objectBytes += bytes ?? 0;
@@ -194,7 +197,8 @@ async function* framesOf(
       reading.push(next);
     }
     signal.throwIfAborted();
-    const bytes = await reading.shift();
+    // A disk that hangs must not keep what the caller, long gone, had taken.
+    const bytes = await unlessAborted(reading.shift() as Promise<Uint8Array | undefined>, signal);
     count(bytes?.byteLength);
     yield bytes === undefined ? { kind: 'absent', position } : { kind: 'item', position, bytes };
   }

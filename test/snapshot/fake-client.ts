@@ -34,6 +34,8 @@ export class FakeClient implements BlockSource, CutSource {
   spoil: (bytes: Uint8Array) => Uint8Array | undefined = (bytes) => bytes;
   /** Digests that were asked for and sent, with repetitions. */
   readonly sent: DigestKey[] = [];
+  /** Requests for a block that have begun. */
+  readsBegun = 0;
   cutCount = 0;
   openCutCount = 0;
   /** Blocks of the files as they are; made anew when `files` was changed through `write`. */
@@ -51,6 +53,7 @@ export class FakeClient implements BlockSource, CutSource {
   }
 
   async readBlock(digest: Digest): Promise<Uint8Array | undefined> {
+    this.readsBegun += 1;
     await this.beforeRead(digest);
     this.#held ??= packFiles(this.files, this.#digester).blocks;
     const bytes = this.#held.get(digestKey(digest));
