@@ -1,6 +1,6 @@
 #include "environment.h"
 
-#include <string.h>
+#include <pthread.h>
 #include <uv.h>
 
 namespace covault {
@@ -16,7 +16,23 @@ struct Environment::Task {
   std::string path;
   int error = 0;
   Napi::ThreadSafeFunction done;
-  std::thread thread;
+  pthread_t thread = {};
+  bool running = false;
+
+  void join() {
+    if (running) pthread_join(thread, nullptr);
+    running = false;
+  }
+
+  // The thread: works, and tells the environment's thread.
+  static void* perform(void* argument) {
+    Task* task = static_cast<Task*>(argument);
+    task->error = task->work();
+    // The queue has room for this one call; while the environment ends it is refused, and nobody waits for it.
+    task->done.NonBlockingCall(task, finish_task);
+    task->done.Release();
+    return nullptr;
+  }
 };
 
 Environment::Environment(Napi::Env env) : env_(env) {
@@ -45,9 +61,7 @@ void Environment::close_all(void* environment) {
     closable->close_now();
   }
   // Tasks that waited for a mount of ours end now that it is gone; others end with their system call.
-  for (const auto& task : self->tasks_) {
-    if (task->thread.joinable()) task->thread.join();
-  }
+  for (const auto& task : self->tasks_) task->join();
 }
 
 Napi::Promise Environment::run(std::function<int()> work, const std::string& call, const std::string& path,
@@ -65,17 +79,18 @@ Napi::Promise Environment::run(std::function<int()> work, const std::string& cal
   // As in add(): the hook that joins this thread must run before the one that ends its thread-safe function.
   napi_remove_env_cleanup_hook(env_, close_all, this);
   napi_add_env_cleanup_hook(env_, close_all, this);
-  task->thread = std::thread([task] {
-    task->error = task->work();
-    // The queue has room for this one call; while the environment ends it is refused, and nobody waits for it.
-    task->done.NonBlockingCall(task, finish_task);
+  const int error = pthread_create(&task->thread, nullptr, Task::perform, task);
+  task->running = error == 0;
+  if (error != 0) {
+    task->deferred.Reject(system_error(env_, error, "pthread_create", path).Value());
     task->done.Release();
-  });
+    tasks_.pop_back();
+  }
   return promise;
 }
 
 void Environment::finish_task(Napi::Env env, Napi::Function, Task* task) {
-  if (task->thread.joinable()) task->thread.join();
+  task->join();
   if (can_run_javascript(env)) {
     if (task->error != 0) {
       task->deferred.Reject(system_error(env, task->error, task->call, task->path).Value());

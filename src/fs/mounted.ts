@@ -7,7 +7,7 @@ import { closeSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { CovaultError } from '../core/errors.ts';
 import { type DataSessionOptions, loadAddon, type NativeSession } from './addon.ts';
-import { deviceOfMount, type Mounter, type MountRestrictions } from './mounting.ts';
+import { deviceOfMount, type Mounter, type MountForm } from './mounting.ts';
 
 export interface UnmountOptions {
   /**
@@ -71,10 +71,10 @@ export class Mounted {
    */
   static async open(
     mounter: Mounter,
-    options: { mountpoint: string; restrictions: MountRestrictions; parts: SessionParts },
+    options: { mountpoint: string; form: MountForm; parts: SessionParts },
   ): Promise<Mounted> {
-    const { mountpoint, restrictions, parts } = options;
-    const fuseFd = await mounter.mount(mountpoint, restrictions);
+    const { mountpoint, form, parts } = options;
+    const fuseFd = await mounter.mount(mountpoint, form);
     const connection = Promise.withResolvers<EndReason>();
     let native: NativeSession | undefined;
     try {

@@ -13,6 +13,15 @@ export interface MountRestrictions {
   noExecution: boolean;
 }
 
+export interface MountForm {
+  restrictions: MountRestrictions;
+  /**
+   * Whoever may mount here may read everything: an ordinary user's mount is then for that user alone and asks for no
+   * permissions. Otherwise, and always as root, the kernel checks owners and modes for everybody.
+   */
+  ownersDoNotMatter: boolean;
+}
+
 /** How this process mounts. */
 export interface Mounter {
   /** Path of `fusermount3`; empty for root, who needs none. */
@@ -23,7 +32,7 @@ export interface Mounter {
    *
    * @throws CovaultError `E_MOUNT` or `E_REQUIREMENT`.
    */
-  mount(mountpoint: string, restrictions: MountRestrictions): Promise<number>;
+  mount(mountpoint: string, form: MountForm): Promise<number>;
   /**
    * @param lazy detach at once; the mount ends when its last user has gone.
    * @throws CovaultError `E_MOUNT`, also if it is in use.
@@ -37,7 +46,7 @@ export async function findMounter(searchPath: string | undefined): Promise<Mount
   const helper = await findFusermount(searchPath);
   return {
     helper,
-    mount: async (mountpoint, restrictions) => mountWithHelper(helper, mountpoint, await helperOptions(restrictions)),
+    mount: async (mountpoint, form) => mountWithHelper(helper, mountpoint, await helperOptions(form)),
     unmount: async (mountpoint, lazy) => {
       if (!(await unmountWithHelper(helper, mountpoint, lazy))) throw busy(mountpoint);
     },
@@ -50,7 +59,7 @@ export async function deviceOfMount(mountpoint: string): Promise<string | undefi
   return entry?.type === covaultMountType ? entry.device : undefined;
 }
 
-async function mountAsRoot(mountpoint: string, restrictions: MountRestrictions): Promise<number> {
+async function mountAsRoot(mountpoint: string, { restrictions }: MountForm): Promise<number> {
   const addon = loadAddon();
   const fd = openFuseDevice();
   const set = (name: keyof MountRestrictions) => (restrictions[name] ? addon.mountFlags[name] : 0);
@@ -98,10 +107,12 @@ function openFuseDevice(): number {
 }
 
 /** `allow_other` only where the administrator lets users give it; otherwise the mount is for its user alone. */
-async function helperOptions(restrictions: MountRestrictions): Promise<string> {
-  const options = ['fsname=covault', 'subtype=covault', 'default_permissions'];
+async function helperOptions({ restrictions, ownersDoNotMatter }: MountForm): Promise<string> {
+  const options = ['fsname=covault', 'subtype=covault'];
   if (restrictions.readOnly) options.push('ro');
   if (restrictions.noExecution) options.push('noexec');
+  if (ownersDoNotMatter) return options.join(',');
+  options.push('default_permissions');
   const configuration = await readFile('/etc/fuse.conf', 'utf8').catch(() => '');
   if (/^\s*user_allow_other\s*$/m.test(configuration)) options.push('allow_other');
   return options.join(',');

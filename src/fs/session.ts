@@ -106,7 +106,8 @@ export async function mountDataDirectory(options: MountOptions): Promise<MountSe
     const { transport = 'auto', dataMode = defaultDataMode } = options;
     const parts = { transport, directoryFd, dataMode, log: delivery.log };
     const { mountpoint, restrictions } = places;
-    const mounted = await Mounted.open(mounter, { mountpoint, restrictions, parts });
+    const form = { restrictions, ownersDoNotMatter: false };
+    const mounted = await Mounted.open(mounter, { mountpoint, form, parts });
     if (mounted.device !== undefined) await liftWritebackLimits(mounted.device);
     return new DataDirectorySession(mounted, directoryFd, delivery);
   } catch (error) {

@@ -80,7 +80,9 @@ export interface TreeSession extends AsyncDisposable {
 const inFlightMaxDefault = 128;
 
 /**
- * Mounts `tree` at an empty directory. Whoever serves it must not touch the mount from JavaScript: a synchronous
+ * Mounts `tree` at an empty directory. As root everybody may enter as owners and modes say; as anybody else only that user,
+ * who may then read all of it.
+ * Whoever serves it must not touch the mount from JavaScript: a synchronous
  * call would wait for itself.
  *
  * @throws CovaultError `E_BAD_INPUT`, `E_NOT_FOUND`, `E_MOUNT` or `E_REQUIREMENT`; then nothing is mounted.
@@ -104,7 +106,8 @@ export async function mountTree(
   };
   // The transport is fixed: answers come later than the function that handles a request returns.
   const parts = { transport: 'device', inFlightMax, serve } as const;
-  const mounted = await Mounted.open(mounter, { mountpoint, restrictions, parts });
+  const form = { restrictions, ownersDoNotMatter: true };
+  const mounted = await Mounted.open(mounter, { mountpoint, form, parts });
   if (mounted.device !== undefined) await liftWritebackLimits(mounted.device);
   return {
     mountpoint: mounted.mountpoint,
