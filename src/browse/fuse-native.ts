@@ -3,6 +3,7 @@
  * answers one request at a time in JavaScript, and has the limits told in `path-operations.ts`.
  */
 import { lstat, readdir, realpath } from 'node:fs/promises';
+import { createRequire } from 'node:module';
 import { dirname } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { CovaultError, systemErrorCode } from '../core/errors.ts';
@@ -24,16 +25,14 @@ export interface FuseNativeSession {
   closed: Promise<void>;
 }
 
-const packageName = 'fuse-native';
-
 /** The package tells nobody that somebody else has unmounted; it is looked for this often. */
 const lookEveryMs = 2000;
 
 /** @throws CovaultError `E_REQUIREMENT` if the package or what it needs is missing on this machine. */
-export async function loadFuseNative(): Promise<FuseNative> {
+export function loadFuseNative(): FuseNative {
+  const require = createRequire(import.meta.url);
   try {
-    const loaded = (await import(packageName)) as { default: FuseNative };
-    return loaded.default;
+    return require('fuse-native') as FuseNative;
   } catch (cause) {
     throw new CovaultError('E_REQUIREMENT', 'neither the addon nor the package fuse-native can be loaded', {
       cause,
@@ -44,7 +43,7 @@ export async function loadFuseNative(): Promise<FuseNative> {
 
 /** @throws CovaultError `E_REQUIREMENT`, `E_BAD_INPUT`, `E_NOT_FOUND` or `E_MOUNT`. */
 export async function mountWithFuseNative(path: string, tree: ReadOnlyTree): Promise<FuseNativeSession> {
-  const Fuse = await loadFuseNative();
+  const Fuse = loadFuseNative();
   const mountpoint = await emptyDirectory(path);
   const fuse = new Fuse(mountpoint, pathOperations(tree), {
     // The package has no names for these options; what it is given here ends up in the same list. `use_ino` lets

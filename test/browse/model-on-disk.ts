@@ -1,5 +1,6 @@
 /** Puts model trees on disk and checks directories against them, for tests; by other means than the code under test. */
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import {
   chmodSync,
   closeSync,
@@ -23,14 +24,18 @@ import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import type { Xattr } from '../../src/core/tree.ts';
 import { listXattrs, makeNode, setTimes, writeXattr } from '../../src/fs/native.ts';
-import { contentOf, type ModelDirectory, type ModelFile, type ModelNode, nameCounts } from './tree-model.ts';
+import { contentOf, isRoot, type ModelDirectory, type ModelFile, type ModelNode, nameCounts } from './tree-model.ts';
 
 const kindBits = { fifo: 0o010000, socket: 0o140000, char: 0o020000, block: 0o060000 };
 
 /** A directory that is gone after the test. */
 export function temporaryDirectory(t: TestContext): string {
   const path = mkdtempSync(join(tmpdir(), 'covault-browse-'));
-  t.after(() => rmSync(path, { recursive: true, force: true }));
+  t.after(() => {
+    // Trees may have directories that their owner may not change, and paths that are too long for chmod(2).
+    if (!isRoot) spawnSync('chmod', ['-R', 'u+rwX', path]);
+    rmSync(path, { recursive: true, force: true });
+  });
   return path;
 }
 

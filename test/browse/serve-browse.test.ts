@@ -38,24 +38,34 @@ function canMount(): boolean {
 }
 
 const withoutFuse = canMount() ? false : '/dev/fuse cannot be opened';
-const hasFuseNative = await loadFuseNative().then(
-  () => true,
-  () => false,
-);
+const hasFuseNative = canLoadFuseNative();
+
+function canLoadFuseNative(): boolean {
+  try {
+    loadFuseNative();
+    return true;
+  } catch {
+    return false;
+  }
+}
 
 interface Browsed {
   mountpoint: string;
+  /** What serves it. */
+  through: string;
   stop(): Promise<void>;
   problems(): string;
 }
 
 /** Serves the sample store in another process until the test ends. */
-async function browse(t: TestContext, through: Through): Promise<Browsed> {
+async function browse(t: TestContext, through: Through, nodeOptions: string[] = []): Promise<Browsed> {
   const top = mkdtempSync(join(tmpdir(), 'covault-browse-'));
   const mountpoint = join(top, 'mnt');
   mkdirSync(mountpoint);
   const script = new URL('browse-daemon.ts', import.meta.url).pathname;
-  const child = spawn(process.execPath, [script, mountpoint, through], { stdio: ['pipe', 'pipe', 'pipe'] });
+  const child = spawn(process.execPath, [...nodeOptions, script, mountpoint, through], {
+    stdio: ['pipe', 'pipe', 'pipe'],
+  });
   let problems = '';
   child.stderr.on('data', (chunk) => {
     problems += chunk;
@@ -71,14 +81,16 @@ async function browse(t: TestContext, through: Through): Promise<Browsed> {
     await stop();
     rmSync(top, { recursive: true, force: true });
   });
-  await ready(child, () => problems);
-  return { mountpoint, stop, problems: () => problems };
+  const { through: served } = await ready(child, () => problems);
+  return { mountpoint, through: served, stop, problems: () => problems };
 }
 
-async function ready(child: ChildProcess, problems: () => string): Promise<void> {
+/** The first line that it prints; rejects with what it complained about if there is none. */
+async function ready(child: ChildProcess, problems: () => string): Promise<{ through: string }> {
   assert.ok(child.stdout);
-  const first = await Promise.race([once(child.stdout, 'data'), once(child, 'exit')]);
-  assert.match(String(first[0]), /^\{"mountpoint"/, problems());
+  const [first] = await Promise.race([once(child.stdout, 'data'), once(child, 'close')]);
+  if (!Buffer.isBuffer(first)) throw new Error(problems());
+  return JSON.parse(first.toString());
 }
 
 const day = '2026-11-22T12-00-00Z';
@@ -139,6 +151,24 @@ describe('a browsed store', { skip: withoutFuse }, () => {
       contents.map((content) => `file-${content}`),
       names,
     );
+  });
+});
+
+describe('without the addon', { skip: withoutFuse }, () => {
+  const hiding = (...names: string[]) => [
+    '--import',
+    new URL(`hidden-modules.ts?${names.join()}`, import.meta.url).href,
+  ];
+
+  it('fuse-native serves the store', { skip: hasFuseNative ? false : 'fuse-native cannot be loaded' }, async (t) => {
+    const { mountpoint, through } = await browse(t, 'automatic', hiding('covault.node'));
+    assert.equal(through, 'fuse-native');
+    assert.equal(await readFile(join(mountpoint, 'plain/latest/a.txt'), 'utf8'), 'content');
+  });
+
+  it('and without fuse-native, what is missing is said, with what to do about it', async (t) => {
+    const attempt = browse(t, 'automatic', hiding('covault.node', 'fuse-native'));
+    await assert.rejects(attempt, /E_REQUIREMENT[\s\S]*npm run build/);
   });
 });
 
