@@ -1,6 +1,7 @@
 /** The mutation log through the addon: order, folding, overflow. `native/test/` tests it from several threads. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import fc from 'fast-check';
 import type { Mutation } from '../../src/core/mutation.ts';
 import { loadAddon, type MutationLog, type MutationLogOptions } from '../../src/fs/addon.ts';
@@ -245,14 +246,17 @@ test('JavaScript is woken once until it has found the log empty', async (t) => {
     wakeups += 1;
   });
   t.after(() => log.close());
-  const turn = () => new Promise((resolve) => setTimeout(resolve, 20));
+  const wokenTimes = async (times: number) => {
+    while (wakeups < times) await delay(1);
+    // A further wake-up would come soon after.
+    await delay(20);
+    assert.equal(wakeups, times);
+  };
   for (let i = 0n; i < 100n; i++) report(log, { kind: 'inode', inode: i });
-  await turn();
-  assert.equal(wakeups, 1);
+  await wokenTimes(1);
   assert.equal(drain(log).mutations.length, 100);
   report(log, { kind: 'inode', inode: 1n });
-  await turn();
-  assert.equal(wakeups, 2);
+  await wokenTimes(2);
 });
 
 test('a range beyond what JavaScript can count is a mutation of the whole inode', () => {
