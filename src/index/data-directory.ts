@@ -2,7 +2,7 @@
  * Reading names and attributes beneath the data directory: synchronous, for a worker thread. Never through a mountpoint,
  * never following a symlink, never into another file system.
  */
-import { type BigIntStats, closeSync, constants, fstatSync, lstatSync, opendirSync, readlinkSync } from 'node:fs';
+import { type BigIntStats, closeSync, fstatSync, lstatSync, opendirSync, readlinkSync } from 'node:fs';
 import { systemErrorCode } from '../core/errors.ts';
 import { listXattrs, openNode } from '../fs/native.ts';
 import { asBuffer } from './layout.ts';
@@ -39,7 +39,9 @@ export class DataDirectory {
       const opened = this.#open(directory, path);
       if (!opened) return { directory, kind: 'gone' };
       try {
-        return { directory, kind: 'seen', states: names.map((name) => this.#state(opened, name)) };
+        const states = names.map((name) => this.#state(opened, name));
+        // After the names: what changes them changes the directory's times.
+        return { directory, kind: 'seen', self: this.#self(opened), states };
       } finally {
         closeSync(opened.fd);
       }
@@ -53,7 +55,6 @@ export class DataDirectory {
       const opened = this.#open(directory, path);
       if (!opened) return { kind: 'gone' };
       try {
-        const self = this.#withXattrs(stateOf(opened.stats, 'directory'), opened.fd);
         const names = this.#names(opened, after);
         const from = after === undefined ? 0 : firstAfter(names, asBuffer(after));
         const page = names.slice(from, from + entriesMax);
@@ -63,7 +64,7 @@ export class DataDirectory {
           const state = this.#state(opened, name);
           return state === undefined ? [] : [{ name, state }];
         });
-        return { kind: 'listed', self, entries, more };
+        return { kind: 'listed', self: this.#self(opened), entries, more };
       } finally {
         closeSync(opened.fd);
       }
@@ -74,11 +75,16 @@ export class DataDirectory {
 
   /** The directory at `path` if it is still the one that is meant. */
   #open(directory: bigint, path: Uint8Array): OpenDirectory | undefined {
-    const fd = openNode(this.#rootFd, path, openPath | constants.O_DIRECTORY);
+    const fd = openNode(this.#rootFd, path, openPath);
     const stats = fstatSync(fd, { bigint: true });
-    if (stats.ino === directory && stats.dev === this.#device) return { fd, stats };
+    const isMeant = stats.ino === directory && stats.dev === this.#device && stats.isDirectory();
+    if (isMeant) return { fd, stats };
     closeSync(fd);
     return undefined;
+  }
+
+  #self({ fd }: OpenDirectory): NodeState {
+    return this.#withXattrs(stateOf(fstatSync(fd, { bigint: true }), 'directory'), fd);
   }
 
   #names(opened: OpenDirectory, after: Uint8Array | undefined): Buffer[] {

@@ -9,6 +9,7 @@ import { CovaultError } from '../core/errors.ts';
 import type { Mutation } from '../core/mutation.ts';
 import { forgetOrphans } from './forget.ts';
 import type { Hashing } from './hashing.ts';
+import { inodeKey } from './layout.ts';
 import { lookAt } from './looking.ts';
 import type { Marker, MutationQueue } from './mutation-queue.ts';
 import { listLater, replay } from './replay.ts';
@@ -185,6 +186,7 @@ export class IndexLoop {
     const hasFound = await hashing.dispatch({ isUrgent: true });
     if (hashing.hasUrgent) return hasFound;
     if (scanner.laterCount === 0) await forgetOrphans(state);
+    this.#deferred = this.#deferred.filter((directory) => state.tables.inodes.has(inodeKey(directory)));
     await updateTrees(state);
     if (scanner.hasWork) return true;
     queue.removeMarker(marker);
@@ -199,9 +201,9 @@ export class IndexLoop {
     if (this.#deferred.count > 0 || scanner.laterCount > 0) {
       await this.#apply([]);
       this.#listInstead();
-      return scanner.hasWork;
+      if (scanner.hasWork) return true;
     }
-    if (state.orphans.size > 0) {
+    if (state.orphans.size > 0 && scanner.laterCount === 0) {
       await forgetOrphans(state);
       return true;
     }
@@ -212,12 +214,11 @@ export class IndexLoop {
 
   /** Names that cannot be found where they should be, with no mutation that says why: their directories are listed. */
   #listInstead(): void {
-    const kept = new Touched();
-    for (const [parent, names] of this.#deferred.byDirectory()) {
-      if (names.some(({ tries }) => tries >= looksMax)) listLater(this.#options.state, parent, false);
-      else for (const name of names) kept.addName({ parent, name: name.name }, name);
-    }
-    this.#deferred = kept;
+    this.#deferred = this.#deferred.filter((directory, names) => {
+      if (!names.some(({ tries }) => tries >= looksMax)) return true;
+      listLater(this.#options.state, directory, false);
+      return false;
+    });
   }
 
   async #finish(): Promise<void> {

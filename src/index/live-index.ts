@@ -2,7 +2,7 @@
  * The index: what blocks the data directory holds, where, and the trees of its directories. Fed by mutations, kept by
  * one loop (`index-loop.ts`), read by everybody.
  */
-import { closeSync, constants, fstatSync } from 'node:fs';
+import { closeSync, fstatSync } from 'node:fs';
 import type { Clock } from '../core/clock.ts';
 import { createDigester, type Digest } from '../core/digest.ts';
 import type { Domain } from '../core/domain.ts';
@@ -86,7 +86,7 @@ export class LiveIndex implements BlockSource, CutSource {
 
   /** Use `openIndex`. */
   static async open(options: IndexOptions): Promise<LiveIndex> {
-    const directoryFd = openNode(options.directoryFd, '', openPath | constants.O_DIRECTORY);
+    const directoryFd = openNode(options.directoryFd, '', openPath);
     try {
       const root = fstatSync(directoryFd, { bigint: true }).ino;
       const { tables, directory, found, notice } = await openIndexTables({ ...options, root });

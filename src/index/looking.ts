@@ -1,6 +1,7 @@
 /** Looks at what mutations touched, by way of the looking thread, and puts the present state into the tables. */
+import { inodeKey } from './layout.ts';
 import { pathOf, placeOf } from './names.ts';
-import { observe } from './observe.ts';
+import { observe, observeInode } from './observe.ts';
 import type { IndexState } from './state.ts';
 import { Touched, type TouchedName } from './touched.ts';
 import type { WorkerPool } from './worker-pool.ts';
@@ -26,9 +27,12 @@ export async function lookAt(state: IndexState, pool: WorkerPool, touched: Touch
   const questions: Question[] = [];
   for (const [directory, names] of touched.byDirectory()) {
     const path = pathOf(state, directory);
-    // A directory that hangs on nothing is forgotten, or listed when it is found again.
-    if (!path) continue;
-    for (let at = 0; at < names.length; at += namesPerRequest) {
+    if (!path) {
+      // It hangs on nothing for the moment; if it is forgotten, so are the names in it.
+      if (state.tables.inodes.has(inodeKey(directory))) defer(deferred, directory, names);
+      continue;
+    }
+    for (let at = 0; at === 0 || at < names.length; at += namesPerRequest) {
       questions.push({ directory, path, names: names.slice(at, at + namesPerRequest) });
     }
   }
@@ -53,6 +57,7 @@ function addInodes(state: IndexState, touched: Touched): void {
   for (const inode of touched.inodes) {
     const place = placeOf(state, inode);
     if (place) touched.addName(place);
+    else if (inode === state.root) touched.addDirectory(inode);
   }
 }
 
@@ -66,19 +71,25 @@ async function apply(
     return;
   }
   if (outcome.kind === 'gone') {
-    for (const { name, isNew, tries } of names) {
-      deferred.addName({ parent: directory, name }, { isNew, tries: tries + 1 });
-    }
+    defer(deferred, directory, names);
     return;
   }
-  for (let at = 0; at < names.length; at += sightingsPerTransaction) {
+  for (let at = 0; at === 0 || at < names.length; at += sightingsPerTransaction) {
     await state.write(() => {
-      for (const [number, { name, isNew }] of names.slice(at, at + sightingsPerTransaction).entries()) {
+      // Names that come and go change the times of their directory.
+      if (at === 0) observeInode(state, outcome.self, { by: 'reported', isNew: true });
+      for (const [number, { name, created, tries }] of names.slice(at, at + sightingsPerTransaction).entries()) {
         const seen = outcome.states[at + number];
+        // Later mutations tell all that is in a new directory, unless some were applied while it was looked for.
+        const isNew = created !== undefined && created === seen?.inode && tries === 0;
         observe(state, { parent: directory, name }, seen, { by: 'reported', isNew });
       }
     });
   }
+}
+
+function defer(deferred: Touched, parent: bigint, names: readonly TouchedName[]): void {
+  for (const { name, created, tries } of names) deferred.addName({ parent, name }, { created, tries: tries + 1 });
 }
 
 function grouped(questions: readonly Question[]): Question[][] {

@@ -71,6 +71,7 @@ function addInode(state: IndexState, seen: NodeState, { by, isNew }: Sighting): 
     } else {
       state.dirty.mark(inode, 'whole');
       if (by === 'reported') state.dirty.touch(inode);
+      else state.counters.filesFoundChanged++;
     }
   }
   putRow(state, inode, row);

@@ -77,7 +77,7 @@ function named(state: IndexState, place: Place, inode: bigint, how: { touched: T
   const before = inodeAt(state, place);
   if (before !== undefined && before !== inode) how.touched.addInode(before);
   putName(state, place, inode);
-  how.touched.addName(place, { isNew: how.isNew });
+  how.touched.addName(place, how.isNew ? { created: inode } : {});
   // A further name changes the number of links, which all names show.
   if (!how.isNew) how.touched.addInode(inode);
 }
@@ -95,8 +95,9 @@ function renamed(state: IndexState, mutation: Extract<Mutation, { kind: 'rename'
   const to = { parent: mutation.newParent, name: mutation.newName };
   const other = isKnown(state, to.parent) ? inodeAt(state, to) : undefined;
   if (isKnown(state, from.parent)) {
-    if (exchange && other !== undefined) putName(state, from, other);
-    else removeName(state, from);
+    // If it stands at the new place, its exchange has been seen already.
+    if (!exchange || other === undefined) removeName(state, from);
+    else if (other !== inode) putName(state, from, other);
     touched.addName(from);
   }
   named(state, to, inode, { touched, isNew: false });

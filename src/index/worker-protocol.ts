@@ -63,9 +63,9 @@ export interface LookDirectory {
   names: Uint8Array[];
 }
 
-/** `states` has one item for each name, undefined for one that is not there. */
+/** `self` is the directory's own state; `states` has one item for each name, undefined for one that is not there. */
 export type LookOutcome =
-  | { directory: bigint; kind: 'seen'; states: (NodeState | undefined)[] }
+  | { directory: bigint; kind: 'seen'; self: NodeState; states: (NodeState | undefined)[] }
   | { directory: bigint; kind: 'gone' }
   | { directory: bigint; kind: 'failed'; code: string };
 

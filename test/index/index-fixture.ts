@@ -10,8 +10,8 @@ import type { TestContext } from 'node:test';
 import { systemClock } from '../../src/core/clock.ts';
 import { type Digest, digestHex } from '../../src/core/digest.ts';
 import type { Domain } from '../../src/core/domain.ts';
-import { type Cut, type ObjectKind } from '../../src/core/ports.ts';
-import { decodeTree, type DirectoryEntry, type TreeEntry } from '../../src/core/tree.ts';
+import type { Cut, ObjectKind } from '../../src/core/ports.ts';
+import { type DirectoryEntry, decodeTree, type TreeEntry } from '../../src/core/tree.ts';
 import { type IndexOptions, type LiveIndex, openIndex } from '../../src/index/live-index.ts';
 
 /** Blocks of 1 to 16 KiB. */
@@ -27,8 +27,16 @@ export interface Fixture {
   state: string;
   /** Opens the index; it is closed when the test ends, if it was not before. */
   open(options?: Partial<IndexOptions>): Promise<LiveIndex>;
-  /** The digest of the data directory's tree as a fresh index sees it. */
-  freshRoot(): Promise<string>;
+  /** What a fresh index sees in the data directory. */
+  fresh(): Promise<Sight>;
+}
+
+/** Everything that an index says of a moment, in a form to be compared. */
+export interface Sight {
+  root: string;
+  entries: string[];
+  /** All digests held, ascending, in hexadecimal. */
+  holdings: string[];
 }
 
 export async function makeFixture(t: TestContext): Promise<Fixture> {
@@ -37,42 +45,60 @@ export async function makeFixture(t: TestContext): Promise<Fixture> {
   const state = join(directory, 'state');
   await mkdir(data);
   await mkdir(state);
+  const indexes: LiveIndex[] = [];
+  t.after(async () => {
+    for (const index of indexes) await index.close();
+    rmSync(directory, { recursive: true, force: true });
+  });
   const open = async (options: Partial<IndexOptions> = {}): Promise<LiveIndex> => {
     const directoryFd = openSync(data, 'r');
     try {
-      const index = await openIndex({
-        stateDirectory: state,
-        directoryFd,
-        domain: testDomain,
-        clock: systemClock,
-        ...options,
-      });
+      const required = { stateDirectory: state, directoryFd, domain: testDomain, clock: systemClock };
+      const index = await openIndex({ ...required, ...options });
       indexes.push(index);
       return index;
     } finally {
       closeSync(directoryFd);
     }
   };
-  const indexes: LiveIndex[] = [];
-  t.after(async () => {
-    for (const index of indexes) await index.close();
-    rmSync(directory, { recursive: true, force: true });
-  });
-  let fresh = 0;
-  return {
-    data,
-    state,
-    open,
-    async freshRoot() {
-      const index = await open({ stateDirectory: join(directory, `fresh-${fresh++}`) });
-      const root = await rootDigest(index);
-      await index.close();
-      return root;
-    },
+  let freshIndexes = 0;
+  const fresh = async () => {
+    const index = await open({ stateDirectory: join(directory, `fresh-${freshIndexes++}`) });
+    const sight = await sightOf(index);
+    await index.close();
+    return sight;
   };
+  return { data, state, open, fresh };
 }
 
-/** The digest of the root's tree, and its attributes, of the index made level. */
+/** What the index says when it is level. */
+export async function sightOf(index: LiveIndex): Promise<Sight> {
+  const cut = await index.openCut();
+  try {
+    const entries = [...(await entriesOf(cut))].map(([path, entry]) => `${path} ${describe(entry)}`);
+    const { tree, name: _, ...attributes } = cut.root;
+    return { root: `${digestHex(tree)} ${describe(attributes)}`, entries, holdings: holdingsOf(index) };
+  } finally {
+    await cut.close();
+  }
+}
+
+export function holdingsOf(index: LiveIndex): string[] {
+  const holdings = index.feed.holdings(100);
+  const digests = [...holdings.pages].flat().map(digestHex);
+  holdings.close();
+  return digests;
+}
+
+function describe(value: object): string {
+  return JSON.stringify(value, (_, field) => {
+    if (typeof field === 'bigint') return `${field}n`;
+    // A Buffer has said `{ type, data }` of itself by now.
+    return field?.type === 'Buffer' ? Buffer.from(field.data).toString('hex').slice(0, 16) : field;
+  });
+}
+
+/** The digest of the root's tree when the index is level. */
 export async function rootDigest(index: LiveIndex): Promise<string> {
   const cut = await index.openCut();
   try {
