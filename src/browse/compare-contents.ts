@@ -1,7 +1,7 @@
 /** Compares the bytes of two files, in pieces. */
 import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
-import { CovaultError } from '../core/errors.ts';
+import { checkInterrupted } from '../core/errors.ts';
 
 export interface ContentComparison {
   /** Bytes that were compared. */
@@ -13,12 +13,16 @@ export interface ContentComparison {
 const pieceBytes = 1024 * 1024;
 const openFlags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 
-/** @throws the operating system's error, or CovaultError `E_INTERRUPTED` when aborted. */
+/**
+ * @param options.size bytes that both files have.
+ * @throws the operating system's error, or CovaultError `E_INTERRUPTED` when aborted.
+ */
 export async function compareContents(
   pathA: Buffer,
   pathB: Buffer,
-  options: { signal?: AbortSignal },
+  options: { size: number; signal?: AbortSignal | undefined },
 ): Promise<ContentComparison> {
+  if (options.size === 0) return { bytes: 0 };
   const a = await open(pathA, openFlags);
   try {
     const b = await open(pathB, openFlags);
@@ -35,16 +39,20 @@ export async function compareContents(
 async function compareHandles(
   a: FileHandle,
   b: FileHandle,
-  { signal }: { signal?: AbortSignal },
+  { size, signal }: { size: number; signal?: AbortSignal | undefined },
 ): Promise<ContentComparison> {
-  const [bufferA, bufferB] = [Buffer.allocUnsafe(pieceBytes), Buffer.allocUnsafe(pieceBytes)];
-  for (let offset = 0; ; ) {
-    if (signal?.aborted) throw new CovaultError('E_INTERRUPTED', 'the comparison was stopped');
-    const [pieceA, pieceB] = await Promise.all([readPiece(a, bufferA, offset), readPiece(b, bufferB, offset)]);
+  const bufferBytes = Math.min(size, pieceBytes);
+  const [bufferA, bufferB] = [Buffer.allocUnsafe(bufferBytes), Buffer.allocUnsafe(bufferBytes)];
+  for (let offset = 0; offset < size; offset += bufferBytes) {
+    checkInterrupted(signal);
+    const length = Math.min(bufferBytes, size - offset);
+    const [pieceA, pieceB] = await Promise.all([
+      readPiece(a, bufferA.subarray(0, length), offset),
+      readPiece(b, bufferB.subarray(0, length), offset),
+    ]);
     if (!pieceA.equals(pieceB)) return { bytes: offset, difference: describe(pieceA, pieceB, offset) };
-    if (pieceA.byteLength === 0) return { bytes: offset };
-    offset += pieceA.byteLength;
   }
+  return { bytes: size };
 }
 
 /** As much as fits into `buffer`, less only at the end of the file. */

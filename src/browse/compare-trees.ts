@@ -200,7 +200,7 @@ class ComparingWalk {
     this.#result.files += 1;
     if (this.#ignored.has('content') || a.size !== b.size) return;
     const { signal } = this.#options;
-    const { bytes, difference } = await compareContents(pathA, pathB, signal === undefined ? {} : { signal });
+    const { bytes, difference } = await compareContents(pathA, pathB, { size: Number(a.size), signal });
     this.#result.bytes += bytes;
     if (difference !== undefined) this.#differ(place, 'content', difference.a, difference.b);
   }
