@@ -271,7 +271,10 @@ void MutationLog::add_coarse_locked(MutationKind kind, uint64_t inode) {
 MutationLog::Chunk MutationLog::coarse_chunk_locked() {
   std::set<std::pair<MutationKind, uint64_t>> records;
   records.swap(coarse_);
-  if (everything_) records = {{MutationKind::kSubtree, options_.root_inode}};
+  // "Below" the root does not say the root itself.
+  if (everything_) {
+    records = {{MutationKind::kInode, options_.root_inode}, {MutationKind::kSubtree, options_.root_inode}};
+  }
   everything_ = false;
   Chunk chunk;
   chunk.last_sequence = sequence_;
