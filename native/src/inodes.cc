@@ -152,20 +152,11 @@ uint64_t Inodes::remember(const Identity& identity, uint64_t parent, std::string
   return node;
 }
 
-void Inodes::forget(uint64_t node, uint64_t lookups) {
-  if (node == wire::kRootNode) return;
-  Inode* inode = mutable_find(node);
-  if (inode == nullptr) return;
-  {
-    const std::lock_guard lock(shard(hash(inode->identity.key)).mutex);
-    inode->lookups -= std::min(lookups, inode->lookups);
-    if (inode->lookups > 0 || inode->children > 0) return;
-  }
-  release_if_unused(node);
-}
+void Inodes::forget(uint64_t node, uint64_t lookups) { release(node, lookups, 0); }
 
-void Inodes::release_if_unused(uint64_t node) {
-  while (node != 0 && node != wire::kRootNode) {
+void Inodes::release(uint64_t node, uint64_t lookups, uint32_t children) {
+  while (node != wire::kRootNode) {
+    // What is taken back here is what keeps the inode, so that its identity can be read before its shard is locked.
     Inode* inode = mutable_find(node);
     if (inode == nullptr) return;
     const uint64_t h = hash(inode->identity.key);
@@ -173,15 +164,18 @@ void Inodes::release_if_unused(uint64_t node) {
     {
       Shard& shard = this->shard(h);
       const std::lock_guard lock(shard.mutex);
-      if (inode->node.load(std::memory_order_relaxed) != node || inode->lookups > 0 || inode->children > 0) return;
+      inode->lookups -= std::min(lookups, inode->lookups);
+      inode->children -= std::min(children, inode->children);
+      if (inode->lookups > 0 || inode->children > 0) return;
       if (inode->name != nullptr) parent = inode->name->parent;
       remove_locked(shard, h, inode);
       free_slot(inode);
     }
     on_forgotten_(node);
     if (parent == 0) return;
-    drop_child(parent);
     node = parent;
+    lookups = 0;
+    children = 1;
   }
 }
 
@@ -190,13 +184,6 @@ void Inodes::add_child(uint64_t parent) {
   if (inode == nullptr) return;
   const std::lock_guard lock(shard(hash(inode->identity.key)).mutex);
   inode->children++;
-}
-
-void Inodes::drop_child(uint64_t parent) {
-  Inode* inode = mutable_find(parent);
-  if (inode == nullptr) return;
-  const std::lock_guard lock(shard(hash(inode->identity.key)).mutex);
-  if (inode->children > 0) inode->children--;
 }
 
 bool Inodes::name_of(uint64_t node, InodeName* name) const {
@@ -222,9 +209,7 @@ void Inodes::set_name(uint64_t node, uint64_t parent, std::string_view name) {
     const std::lock_guard lock(shard(hash(inode->identity.key)).mutex);
     inode->name.swap(fresh);
   }
-  if (fresh == nullptr) return;
-  drop_child(fresh->parent);
-  release_if_unused(fresh->parent);
+  if (fresh != nullptr) release(fresh->parent, 0, 1);
 }
 
 void Inodes::drop_name(uint64_t node) {
@@ -235,9 +220,7 @@ void Inodes::drop_name(uint64_t node) {
     const std::lock_guard lock(shard(hash(inode->identity.key)).mutex);
     inode->name.swap(old);
   }
-  if (old == nullptr) return;
-  drop_child(old->parent);
-  release_if_unused(old->parent);
+  if (old != nullptr) release(old->parent, 0, 1);
 }
 
 }  // namespace covault

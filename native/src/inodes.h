@@ -125,9 +125,8 @@ class Inodes {
   uint32_t take_slot();
   void free_slot(Inode* inode);
   void add_child(uint64_t parent);
-  void drop_child(uint64_t parent);
-  // Frees the inode if nothing holds it; returns the parent that loses a child (0 = none).
-  void release_if_unused(uint64_t node);
+  // Takes back lookups and children; frees the inode if nothing holds it any more, and so on with its parent.
+  void release(uint64_t node, uint64_t lookups, uint32_t children);
 
   const OnForgotten on_forgotten_;
   std::array<Shard, kShards> shards_;
