@@ -1,6 +1,5 @@
 /** Looks at what mutations touched, by way of the looking thread, and puts the present state into the tables. */
-import { inodeKey } from './layout.ts';
-import { pathOf, placeOf } from './names.ts';
+import { isDirectory, pathOf, placeOf } from './names.ts';
 import { observe, observeInode } from './observe.ts';
 import type { IndexState } from './state.ts';
 import { Touched, type TouchedName } from './touched.ts';
@@ -29,7 +28,7 @@ export async function lookAt(state: IndexState, pool: WorkerPool, touched: Touch
     const path = pathOf(state, directory);
     if (!path) {
       // It hangs on nothing for the moment; if it is forgotten, so are the names in it.
-      if (state.tables.inodes.has(inodeKey(directory))) defer(deferred, directory, names);
+      if (isDirectory(state, directory)) defer(deferred, directory, names);
       continue;
     }
     for (let at = 0; at === 0 || at < names.length; at += namesPerRequest) {

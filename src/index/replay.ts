@@ -103,7 +103,8 @@ function renamed(state: IndexState, mutation: Extract<Mutation, { kind: 'rename'
   named(state, to, inode, { touched, isNew: false });
 }
 
-/** Names within a directory that the index has not come across are seen when it does. */
+/** Names within a directory that the index has not come across are seen when it does: then it is listed. */
 function isKnown(state: IndexState, directory: bigint): boolean {
-  return directory === state.root || state.tables.links.has(inodeKey(directory));
+  const key = inodeKey(directory);
+  return directory === state.root || state.tables.links.has(key) || state.tables.inodes.has(key);
 }

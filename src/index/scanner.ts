@@ -4,6 +4,7 @@
  * the other, with no mutation applied between a listing and its use: whatever changes meanwhile is told by mutations
  * that are applied, and looked at, later.
  */
+import { rowOf } from './holdings.ts';
 import { inodeKey } from './layout.ts';
 import { namesIn, pathOf, placeOf, removeName } from './names.ts';
 import { observe, observeInode } from './observe.ts';
@@ -126,12 +127,17 @@ export class Scanner {
   #missed(task: Task, outcome: Exclude<ListOutcome, { kind: 'listed' }>): void {
     if (outcome.kind === 'failed') {
       this.#state.unreadable.set(task.directory, outcome.code);
-    } else if (task.tries + 1 < triesMax) {
-      this.#later.push({ ...task, tries: task.tries + 1 });
-    } else {
-      const above = placeOf(this.#state, task.directory)?.parent;
-      if (above !== undefined) listLater(this.#state, above, false);
+      return;
     }
+    const row = rowOf(this.#state, task.directory);
+    // Its number may stand for something else by now, of which the listing of another directory tells.
+    if (row ? row.kind !== 'directory' : !placeOf(this.#state, task.directory)) return;
+    if (task.tries + 1 < triesMax) {
+      this.#later.push({ ...task, tries: task.tries + 1 });
+      return;
+    }
+    const above = placeOf(this.#state, task.directory)?.parent;
+    if (above !== undefined) listLater(this.#state, above, false);
   }
 
   async #apply(listed: readonly Listed[]): Promise<void> {
