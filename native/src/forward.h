@@ -57,8 +57,7 @@ struct ForwardLayout {
   static constexpr size_t kGid = 68;        // u32
   static constexpr size_t kCacheMs = 72;    // u32; the largest number means for ever
   static constexpr size_t kNameBytes = 76;  // u32; in directory items the name follows, zeros up to a multiple of 8
-  static constexpr size_t kDirectoryOffset =
-      80;  // u64, of directory items: where the directory goes on behind this one
+  static constexpr size_t kDirectoryOffset = 80;  // u64, of directory items: where to go on behind this one
   static constexpr size_t kAttributesBytes = 88;
 };
 

@@ -4,12 +4,10 @@
 //   order    records leave in the order in which they were accepted; a record may be folded into an earlier one of the
 //            same inode only where no reader of present state can tell.
 //   bounded  at most `chunks_max` chunks of `chunk_bytes` plus a set of `coarse_records_max` records.
-//   no loss  a full log accepts coarser records instead ("this inode", "below this directory") and at last one record
-//   for
-//            the whole data directory; it never drops one.
-//   no wait  a writer holds the mutex for a copy of one record; nothing under the mutex allocates without bound, makes
-//   a
-//            system call of its own or calls out.
+//   no loss  a full log accepts coarser records instead ("this inode", "below this directory"), at last those of the
+//            whole data directory; it never drops one.
+//   no wait  a writer holds the mutex for a copy of one record; nothing under the mutex allocates without bound or
+//            calls out.
 //
 // The engine reports a change after it took effect and before it answers the request, so that whoever reads a record
 // and then the data directory sees at least that change.
