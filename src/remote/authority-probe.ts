@@ -4,6 +4,7 @@ import { CovaultError } from '../core/errors.ts';
 import { certificateFingerprint, certificatePem } from './certificates.ts';
 import { checkedOrigin } from './client.ts';
 import { connectionError } from './connection-error.ts';
+import { withDeadline } from './deadline.ts';
 
 const chainLengthMax = 4;
 const handshakeMs = 10_000;
@@ -22,7 +23,7 @@ export async function fetchAuthority(
   const origin = checkedOrigin(url);
   const socket = openSocket(new URL(origin));
   try {
-    await connected(socket, options.signal);
+    await withDeadline(handshakeMs, options.signal, (signal) => connected(socket, signal));
     const authority = findInChain(socket, fingerprint);
     if (authority !== undefined) return authority;
   } catch (error) {
@@ -45,19 +46,12 @@ function openSocket(url: URL): TLSSocket {
   });
 }
 
-function connected(socket: TLSSocket, signal: AbortSignal | undefined): Promise<void> {
+function connected(socket: TLSSocket, signal: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
-    const timeout = AbortSignal.timeout(handshakeMs);
-    const giveUp = signal ? AbortSignal.any([signal, timeout]) : timeout;
-    const aborted = () => reject(giveUp.reason);
-    if (giveUp.aborted) return aborted();
-    giveUp.addEventListener('abort', aborted, { once: true });
+    signal.addEventListener('abort', () => reject(signal.reason), { once: true });
     // After a failure, the socket may fail again; the listener stays.
     socket.on('error', reject);
-    socket.once('secureConnect', () => {
-      giveUp.removeEventListener('abort', aborted);
-      resolve();
-    });
+    socket.once('secureConnect', resolve);
   });
 }
 

@@ -11,6 +11,7 @@ import { CovaultError } from '../core/errors.ts';
 import { limits } from '../core/limits.ts';
 import { memberOfCertificate } from './certificates.ts';
 import { connectionError } from './connection-error.ts';
+import { withDeadline } from './deadline.ts';
 import type { Identity } from './identity.ts';
 import type { Member } from './member.ts';
 import { checkVersion, messageType, protocolVersion, unpackError, versionHeader } from './protocol.ts';
@@ -126,14 +127,14 @@ async function call(
   body: unknown,
   options: CallOptions & { answerBytesMax?: number },
 ): Promise<unknown> {
-  const timeout = AbortSignal.timeout(options.timeoutMs ?? defaults.timeoutMs);
-  const signal = options.signal ? AbortSignal.any([options.signal, timeout]) : timeout;
   try {
-    // The signal is the only limit of time here: it covers connecting, waiting and reading.
-    const answer = await request(target, path, body, { signal, headersTimeout: 0, bodyTimeout: 0 });
-    const bytes = await collect(answer.body, options.answerBytesMax ?? limits.answerBytesMax);
-    checkAnswer(answer, bytes, target.origin);
-    return decode(bytes, `answer of ${target.origin}`);
+    return await withDeadline(options.timeoutMs ?? defaults.timeoutMs, options.signal, async (signal) => {
+      // The signal is the only limit of time here: it covers connecting, waiting and reading.
+      const answer = await request(target, path, body, { signal, headersTimeout: 0, bodyTimeout: 0 });
+      const bytes = await collect(answer.body, options.answerBytesMax ?? limits.answerBytesMax);
+      checkAnswer(answer, bytes, target.origin);
+      return decode(bytes, `answer of ${target.origin}`);
+    });
   } catch (error) {
     throw connectionError(error, { where: target.origin, caller: options.signal });
   }

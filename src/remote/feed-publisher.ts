@@ -8,6 +8,7 @@ import { limits } from '../core/limits.ts';
 import type { FeedSource } from '../core/ports.ts';
 import { type Backoff, backoffMs, pause } from './backoff.ts';
 import { ownError } from './connection-error.ts';
+import { withDeadline } from './deadline.ts';
 import type { RepositoryClient } from './repository-client.ts';
 
 /** What `status` shows of the publishing. */
@@ -192,13 +193,18 @@ export class FeedPublisher {
 
   /** Waits for a change after `known`; false when it is time to check the position instead. */
   async #changed(known: number): Promise<boolean> {
-    const recheck = AbortSignal.timeout(this.#options.recheckMs);
-    const signal = AbortSignal.any([this.#options.signal, recheck]);
+    const { recheckMs, signal } = this.#options;
+    let isOver = false;
     try {
-      await this.#feed.changedAfter(known, { signal });
+      await withDeadline(recheckMs, signal, (either) => {
+        either.addEventListener('abort', () => {
+          isOver = !signal.aborted;
+        });
+        return this.#feed.changedAfter(known, { signal: either });
+      });
       return true;
     } catch (error) {
-      if (recheck.aborted && !this.#options.signal.aborted) return false;
+      if (isOver) return false;
       throw error;
     }
   }

@@ -33,6 +33,7 @@ import {
 } from './protocol.ts';
 import { answerBrokenHttp, asCovaultError, discardRest, isCallersFault } from './refusal.ts';
 import { type Caller, parseNothing, type Route, route } from './route.ts';
+import { RunningRequests } from './running-requests.ts';
 
 export interface ServerOptions {
   identity: Identity;
@@ -88,7 +89,7 @@ const health: Route = route({
  */
 export async function startServer(options: ServerOptions): Promise<Server> {
   const app = createApp(options.identity);
-  const closing = new AbortController();
+  const running = new RunningRequests();
   app.addContentTypeParser(messageType, { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
   app.setNotFoundHandler((request, reply) => {
     sendError(request, reply, new CovaultError('E_NOT_FOUND', `no route ${request.method} ${pathOf(request)}`));
@@ -97,10 +98,13 @@ export async function startServer(options: ServerOptions): Promise<Server> {
     if (!isCovaultError(error) && !isCallersFault(error)) options.onDefect?.(error, pathOf(request));
     sendError(request, reply, asCovaultError(error));
   });
-  app.addHook('onRequest', async (request) => gate(request, options));
-  for (const definition of [...options.routes, health]) addRoute(app, definition, options, closing.signal);
+  app.addHook('onRequest', async (request) => {
+    running.check();
+    gate(request, options);
+  });
+  for (const definition of [...options.routes, health]) addRoute(app, definition, options, running);
   await listen(app, options);
-  return running(app, options, closing);
+  return listening(app, options, running);
 }
 
 function createApp(identity: Identity): FastifyInstance {
@@ -136,14 +140,14 @@ function createApp(identity: Identity): FastifyInstance {
   return app;
 }
 
-function addRoute(app: FastifyInstance, definition: Route, options: ServerOptions, closing: AbortSignal): void {
+function addRoute(app: FastifyInstance, definition: Route, options: ServerOptions, running: RunningRequests): void {
   app.route({
     method: definition.method,
     url: definition.path,
     // Fastify wants a limit above zero; a GET's body is never read.
     bodyLimit: Math.max(1, definition.bodyBytesMax),
     config: { route: definition },
-    handler: (request, reply) => answer(definition, request, reply, options, closing),
+    handler: (request, reply) => answer(definition, request, reply, options, running.begin(reply.raw)),
   });
 }
 
@@ -180,11 +184,8 @@ async function answer(
   request: FastifyRequest,
   reply: FastifyReply,
   options: ServerOptions,
-  closing: AbortSignal,
+  signal: AbortSignal,
 ): Promise<void> {
-  const gone = new AbortController();
-  reply.raw.once('close', () => gone.abort());
-  const signal = AbortSignal.any([gone.signal, closing]);
   const body = parseMessage((request.body as Buffer | undefined) ?? new Uint8Array(0), definition.parse);
   const peer = definition.roles === 'anyone' ? undefined : certifiedCaller(request.socket as TLSSocket);
   const result = await definition.handle({ peer, body, signal });
@@ -242,14 +243,15 @@ async function listen(app: FastifyInstance, options: ServerOptions): Promise<voi
   }
 }
 
-function running(app: FastifyInstance, options: ServerOptions, closing: AbortController): Server {
+function listening(app: FastifyInstance, options: ServerOptions, running: RunningRequests): Server {
   const address = app.server.address();
   invariant(address !== null && typeof address === 'object', 'a server listens on an address');
   const host = address.family === 'IPv6' ? `[${address.address}]` : address.address;
   let closed: Promise<void> | undefined;
   const close = async () => {
+    running.refuseMore();
     const timer = setTimeout(() => {
-      closing.abort();
+      running.abortAll();
       app.server.closeAllConnections();
     }, options.closeGraceMs ?? bounds.closeGraceMs);
     await app.close();

@@ -1,0 +1,28 @@
+/** Limits of time that leave nothing behind once they are not needed any more. */
+
+/** What a signal of `withDeadline` is aborted with when the time is over. */
+export class DeadlineError extends Error {
+  override readonly name = 'TimeoutError';
+}
+
+/**
+ * Runs `act` with a signal that is aborted after `ms`, or when `signal` is. Unlike signals derived with
+ * `AbortSignal.any` and `AbortSignal.timeout`, nothing stays with `signal` or in a timer when `act` has ended.
+ */
+export async function withDeadline<T>(
+  ms: number,
+  signal: AbortSignal | undefined,
+  act: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  signal?.throwIfAborted();
+  const controller = new AbortController();
+  const abort = () => controller.abort(signal?.reason);
+  const timer = setTimeout(() => controller.abort(new DeadlineError(`not done within ${ms} ms`)), ms);
+  signal?.addEventListener('abort', abort, { once: true });
+  try {
+    return await act(controller.signal);
+  } finally {
+    clearTimeout(timer);
+    signal?.removeEventListener('abort', abort);
+  }
+}
