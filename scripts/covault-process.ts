@@ -13,6 +13,8 @@ export type Message = Record<string, any>;
 export interface RunOptions {
   env?: Record<string, string>;
   onMessage?(message: Message): void;
+  /** Told the process id before anything is said. */
+  onStart?(pid: number): void;
   signal?: AbortSignal;
 }
 
@@ -69,6 +71,7 @@ function start(words: readonly string[], options: RunOptions) {
     stdio: ['ignore', 'pipe', 'pipe'],
     ...(options.signal ? { signal: options.signal, killSignal: 'SIGTERM' } : {}),
   });
+  if (child.pid !== undefined) options.onStart?.(child.pid);
   const messages: Message[] = [];
   let standardError = '';
   let tellReady: (message: Message) => void;

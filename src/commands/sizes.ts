@@ -1,5 +1,7 @@
 /** Sizes, counts, shares and durations as people read them. */
 
+import { CovaultError } from '../core/errors.ts';
+
 const units = ['B', 'kB', 'MB', 'GB', 'TB', 'PB'];
 
 /** Three or four significant digits in units of 1000: `0 B`, `999 B`, `1.5 kB`, `312.4 MB`. */
@@ -12,6 +14,21 @@ export function formatBytes(bytes: number): string {
     unit += 1;
   }
   return `${unit === 0 ? value : value.toFixed(1)} ${units[unit]}`;
+}
+
+/**
+ * Bytes of "500kB", "10 MB", "1.5GB"; a bare number counts bytes.
+ *
+ * @throws CovaultError `E_BAD_INPUT` for anything else, nothing included.
+ */
+export function parseBytes(text: string): number {
+  const [, digits, unitName = 'B'] = /^(\d+(?:\.\d+)?)\s*([a-z]+)?$/i.exec(text) ?? [];
+  const power = units.findIndex((unit) => unit.toLowerCase() === unitName.toLowerCase());
+  const bytes = Math.round(Number(digits) * 1000 ** power);
+  if (power >= 0 && bytes > 0 && Number.isSafeInteger(bytes)) return bytes;
+  throw new CovaultError('E_BAD_INPUT', `not a size: ${JSON.stringify(text)}`, {
+    hint: 'write a number and a unit, like 500kB, 10MB or 1.5GB',
+  });
 }
 
 /** `12 345`: groups of three, with a thin gap that copies as a space. */

@@ -22,7 +22,7 @@ import {
 import { parseDuration } from './durations.ts';
 import { loadJoined } from './membership.ts';
 import { passwordOptions } from './password.ts';
-import { formatBytes, formatCount, formatSeconds, formatShare, formatTable } from './sizes.ts';
+import { formatBytes, formatCount, formatSeconds, formatShare, formatTable, parseBytes } from './sizes.ts';
 import { reportSnapshotProgress } from './snapshot-progress.ts';
 import { openOrCreateStore } from './store-access.ts';
 
@@ -40,6 +40,7 @@ export const snapshotCommand: Command = {
   options: [
     { flags: '--to <store>', summary: 'the directory of the store' },
     { flags: '--patience <duration>', summary: 'how long to wait for a client that is away', default: defaultPatience },
+    { flags: '--source-limit <size>', summary: 'bytes a second at most from the client itself: 10MB' },
     stateOption,
     ...passwordOptions,
   ],
@@ -85,6 +86,8 @@ async function take(
   parts: { client: string; store: Store; repository: RepositoryClient; identity: Identity },
 ): Promise<SnapshotOutcome> {
   const { client, store, repository, identity } = parts;
+  const limit = textOption(call, 'sourceLimit');
+  const bounds = limit === undefined ? {} : { sourceBytesPerSecondMax: parseBytes(limit) };
   const writer = await store.openWriter();
   try {
     return await takeSnapshot({
@@ -97,6 +100,7 @@ async function take(
       puller: identity.name,
       patienceMs: parseDuration(textOption(call, 'patience') ?? defaultPatience),
       signal: call.signal,
+      bounds,
       onProgress: (progress) => reportSnapshotProgress(call.progress, progress),
     });
   } finally {

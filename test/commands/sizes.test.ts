@@ -9,6 +9,7 @@ import {
   formatShare,
   formatTable,
   formatTime,
+  parseBytes,
 } from '../../src/commands/sizes.ts';
 
 test('sizes are in units of 1000 and never show 1000.0', () => {
@@ -52,4 +53,13 @@ test('tables align columns and leave no spaces at the ends', () => {
     ['a', '1', ''],
   ];
   assert.deepEqual(formatTable(rows, [1]), ['peer  bytes  x', 'a         1']);
+});
+
+test('sizes are read in units of 1000, whatever their case', () => {
+  assert.equal(parseBytes('500'), 500);
+  assert.equal(parseBytes('10MB'), 10_000_000);
+  assert.equal(parseBytes('1.5 gb'), 1_500_000_000);
+  for (const text of ['', '0', '-1', '1 MiB', 'MB', '1e3', '0.1']) {
+    assert.throws(() => parseBytes(text), { code: 'E_BAD_INPUT' }, text);
+  }
 });

@@ -8,6 +8,8 @@ import { limits } from '../../src/core/limits.ts';
 import { type Identity, loadIdentity } from '../../src/remote/identity.ts';
 import { messageType, protocolVersion, versionHeader } from '../../src/remote/protocol.ts';
 import { repositoryPaths } from '../../src/remote/repository-messages.ts';
+import { paths as peerPaths } from '../../src/snapshot/messages.ts';
+import { writeFiles } from './files.ts';
 import { makeStage } from './stage.ts';
 
 interface Attempt {
@@ -94,4 +96,42 @@ test('the repository refuses nonsense on every route and goes on', async (t) => 
   assert.equal(await send(stage.repositoryUrl, { path: '/v1/nowhere', body: encode({}), identity }), 404);
   const answer = await send(stage.repositoryUrl, { path: repositoryPaths.domain, body: encode({}), identity });
   assert.equal(answer, 200, 'a proper request is answered as before');
+});
+
+test('a client refuses nonsense on every route and goes on serving its mount and its blocks', async (t) => {
+  const stage = makeStage(t);
+  await stage.startRepository();
+  const laptop = await stage.startClient('laptop');
+  const identity = await loadIdentity(await stage.join('vault', 'secondary'));
+  const other = await loadIdentity(await stage.join('desktop', 'client'));
+  assert.ok(identity && other);
+  const url = String(laptop.daemon.ready.url);
+  for (const path of Object.values(peerPaths)) {
+    await sendNonsense(url, path, identity);
+    await sendNonsense(url, path, other);
+  }
+  writeFiles(laptop.data, { seed: 'laptop', count: 3, bytesEach: 10_000 });
+  const store = stage.path('store');
+  const summary = await stage.do(['snapshot', 'laptop', '--to', store, '--state', stage.stateOf('vault')]);
+  assert.equal(summary.files, 3);
+});
+
+test('a stranger, whose certificate another domain made, is refused by every route', async (t) => {
+  const [stage, elsewhere] = [makeStage(t), makeStage(t)];
+  await stage.startRepository();
+  await elsewhere.startRepository();
+  const laptop = await stage.startClient('laptop');
+  const ours = await loadIdentity(laptop.state);
+  const theirs = await loadIdentity(await elsewhere.join('laptop', 'administrator'));
+  assert.ok(ours && theirs);
+  // It knows our authority, and so can speak TLS with us; its own certificate is not of this domain.
+  const identity = { ...theirs, authorityPem: ours.authorityPem };
+  const body = encode({});
+  for (const path of Object.values(peerPaths)) {
+    assert.equal(await send(String(laptop.daemon.ready.url), { path, body, identity }), 403, path);
+  }
+  for (const path of Object.values(repositoryPaths)) {
+    const expected = path === repositoryPaths.join ? 400 : 403;
+    assert.equal(await send(stage.repositoryUrl, { path, body, identity }), expected, path);
+  }
 });

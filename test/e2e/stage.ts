@@ -90,7 +90,7 @@ export class Stage {
   /** Mounts, with the state and the data that there are. */
   async mountClient(name: string, options: readonly string[] = []): Promise<Client> {
     const data = this.path('data', name);
-    mkdirSync(data, { recursive: true });
+    makeDirectory(data);
     const state = this.stateOf(name);
     const daemon = await this.start(['mount', data, '--state', state, '--listen', anyPort, ...options]);
     return { name, state, data, daemon };
@@ -114,6 +114,15 @@ export class Stage {
 
   #merge(options: RunOptions): RunOptions {
     return { ...options, env: { ...this.#run.env, ...options.env } };
+  }
+}
+
+/** Unless it is there, or the dead mount of a daemon that was killed is. */
+function makeDirectory(path: string): void {
+  try {
+    mkdirSync(path, { recursive: true });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOTCONN') throw error;
   }
 }
 
