@@ -75,18 +75,21 @@ export async function checkIndex(tools: CheckTools, options: CheckOptions): Prom
 /** Of these places, those that are not as the index has them although it is level; counted and mended. */
 export async function confirmed(tools: CheckTools, doubts: readonly Place[]): Promise<Difference[]> {
   const { state } = tools;
-  const differences: Difference[] = [];
+  const missed: { place: Place; difference: Difference }[] = [];
   for (const place of doubts) {
     const what = await differenceAt(tools, place, true);
     if (!what) continue;
     const above = pathOf(state, place.parent) ?? Buffer.alloc(0);
     const path = Buffer.concat(above.byteLength === 0 ? [place.name] : [above, Buffer.from('/'), place.name]);
-    differences.push({ path, what });
+    missed.push({ place, difference: { path, what } });
+  }
+  // Only now, because putting one right lists its whole directory.
+  for (const { place, difference } of missed) {
     state.counters.misses++;
-    tools.onMiss?.(path, what);
+    tools.onMiss?.(difference.path, difference.what);
     await tools.loop.run(() => mend(state, place));
   }
-  return differences;
+  return missed.map(({ difference }) => difference);
 }
 
 /** What of the file's content is not as the index has it; `undefined` if that cannot be told. */

@@ -178,7 +178,7 @@ export class IndexLoop {
       marker.hasBegun = true;
       hashing.beginUrgent();
     }
-    if (!marker.hasRetried) {
+    if (!marker.hasRetried || state.unlinked.size > 0) {
       marker.hasRetried = true;
       await this.#apply([]);
       return true;
@@ -188,7 +188,7 @@ export class IndexLoop {
     if (scanner.laterCount === 0) await forgetOrphans(state);
     this.#deferred = this.#deferred.filter((directory) => isDirectory(state, directory));
     await updateTrees(state);
-    if (scanner.hasWork) return true;
+    if (scanner.hasWork || state.unlinked.size > 0) return true;
     queue.removeMarker(marker);
     if (this.#deferred.count > 0 || scanner.laterCount > 0) marker.reached('names');
     else marker.reached(hashing.goneCount > 0 ? 'contents' : 'nothing');
@@ -198,7 +198,7 @@ export class IndexLoop {
   /** Work that is done when there is no other. */
   async #tidy(): Promise<boolean> {
     const { scanner, state } = this.#options;
-    if (this.#deferred.count > 0 || scanner.laterCount > 0) {
+    if (this.#deferred.count + scanner.laterCount + state.unlinked.size > 0) {
       await this.#apply([]);
       this.#listInstead();
       if (scanner.hasWork) return true;

@@ -51,8 +51,10 @@ export async function lookAt(state: IndexState, pool: WorkerPool, touched: Touch
   return deferred;
 }
 
-/** An inode is looked at by one of its names; one that goes has changed the link count of the others. */
+/** An inode is looked at by one of its names. */
 function addInodes(state: IndexState, touched: Touched): void {
+  for (const inode of state.unlinked) touched.addInode(inode);
+  state.unlinked.clear();
   for (const inode of touched.inodes) {
     const place = placeOf(state, inode);
     if (place) touched.addName(place);

@@ -114,7 +114,8 @@ export function markChanged(state: IndexState, inode: bigint): void {
 function dropLink(state: IndexState, inode: bigint, key: Buffer): void {
   state.paths.forget(inode);
   state.tables.links.remove(inodeKey(inode), key);
-  state.orphans.add(inode);
+  if (state.tables.links.has(inodeKey(inode))) state.unlinked.add(inode);
+  else state.orphans.add(inode);
 }
 
 /** Whether the index knows the inode as a directory. */

@@ -86,7 +86,7 @@ function addInode(state: IndexState, seen: NodeState, { by, isNew }: Sighting): 
 function checkContent(state: IndexState, row: InodeRow, seen: NodeState, { by }: Sighting): void {
   const { inode } = seen;
   if (by === 'listed') {
-    if (isStampOf(row.stamp, seen, state.levelAtNs) && row.content?.size === seen.size) return;
+    if (isStampOf(row.stamp, seen, state) && row.content?.size === seen.size) return;
     const flight = state.flights.get(inode);
     if (flight) flight.later = 'whole';
     state.dirty.mark(inode, 'whole');

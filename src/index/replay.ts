@@ -37,13 +37,19 @@ export function replay(state: IndexState, mutation: Mutation, touched: Touched):
       break;
     case 'inode':
       touched.addInode(mutation.inode);
-      if (isDirectory(state, mutation.inode)) listLater(state, mutation.inode, false);
+      if (isDirectory(state, mutation.inode)) doubt(state, mutation.inode, false);
       else written(state, mutation.inode, 0, endOfFile);
       break;
     case 'subtree':
-      listLater(state, mutation.inode, true);
+      doubt(state, mutation.inode, true);
       break;
   }
+}
+
+/** What is in the directory may have changed, contents included. */
+export function doubt(state: IndexState, directory: bigint, deep: boolean): void {
+  state.doubtSinceNs = state.nowNs();
+  listLater(state, directory, deep);
 }
 
 /** The directory must be listed, `deep`: with all below it. */
@@ -74,8 +80,6 @@ function newInode(state: IndexState, inode: bigint): void {
 
 function named(state: IndexState, place: Place, inode: bigint, how: { touched: Touched; isNew: boolean }): void {
   if (!isKnown(state, place.parent)) return;
-  const before = inodeAt(state, place);
-  if (before !== undefined && before !== inode) how.touched.addInode(before);
   putName(state, place, inode);
   how.touched.addName(place, how.isNew ? { created: inode } : {});
   // A further name changes the number of links, which all names show.
@@ -84,8 +88,7 @@ function named(state: IndexState, place: Place, inode: bigint, how: { touched: T
 
 function unnamed(state: IndexState, place: Place, touched: Touched): void {
   if (!isKnown(state, place.parent)) return;
-  const inode = removeName(state, place);
-  if (inode !== undefined) touched.addInode(inode);
+  removeName(state, place);
   touched.addName(place);
 }
 

@@ -3,7 +3,7 @@ import { CovaultError } from '../core/errors.ts';
 import type { IndexLoop } from './index-loop.ts';
 import { metaKeys, writeCount } from './meta.ts';
 import type { FoundIndex } from './open-tables.ts';
-import { listLater } from './replay.ts';
+import { doubt } from './replay.ts';
 import { findUnreachable, type Scanner } from './scanner.ts';
 import type { IndexState } from './state.ts';
 
@@ -138,7 +138,7 @@ export class Scans {
     };
     Object.assign(this.#scanner.counts, { directories: 0, files: 0, bytes: 0 });
     this.#running = running;
-    listLater(this.#state, this.#state.root, true);
+    doubt(this.#state, this.#state.root, true);
     loop.wake();
     return running;
   }

@@ -28,15 +28,17 @@ export function stampOf(seen: { size: number; mtimeNs: bigint; ctimeNs: bigint }
 /**
  * Whether a file seen so has the content that was read when it had this stamp.
  *
- * @param levelAtNs at this time the stamp was known to be right; 0n if never.
+ * @param known.levelAtNs at this time the stamp was known to be right; 0n if never.
+ * @param known.doubtSinceNs a content read after this time is not in doubt.
  */
 export function isStampOf(
   stamp: Stamp | undefined,
   seen: { size: number; mtimeNs: bigint; ctimeNs: bigint },
-  levelAtNs: bigint,
+  { levelAtNs, doubtSinceNs }: { levelAtNs: bigint; doubtSinceNs: bigint },
 ): boolean {
   if (!stamp) return false;
   if (stamp.size !== seen.size || stamp.mtimeNs !== seen.mtimeNs || stamp.ctimeNs !== seen.ctimeNs) return false;
+  if (stamp.readAtNs > doubtSinceNs) return true;
   const knownAtNs = stamp.readAtNs > levelAtNs ? stamp.readAtNs : levelAtNs;
   return stamp.ctimeNs + closeNs < knownAtNs;
 }

@@ -53,6 +53,8 @@ export class IndexState {
   readonly stale = new Set<bigint>();
   /** Inodes that lost a name and may have none left. */
   readonly orphans = new Set<bigint>();
+  /** Inodes that lost one of several names: their other names now show another number of links. */
+  readonly unlinked = new Set<bigint>();
   /** Directories that must be listed; true: with all below them. */
   readonly unlisted = new Map<bigint, boolean>();
   readonly flights = new Map<bigint, Flight>();
@@ -60,6 +62,8 @@ export class IndexState {
   readonly drifted = new Map<bigint, number>();
   /** Files that went on changing while they were read, however often. */
   readonly unsettled = new Set<bigint>();
+  /** Since then nothing was said to have changed without being told what; contents read later are not doubted. */
+  doubtSinceNs = 0n;
   /** Number of the last look at attributes. */
   lookSerial = 0;
   /** See `metaKeys.levelAt`. */
