@@ -2,8 +2,10 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { loadAddon } from '../../src/fs/addon.ts';
 import type { DataMode } from '../../src/fs/session.ts';
 import { createSandbox } from '../support/mount-daemon.ts';
 import { needsMount } from '../support/requirements.ts';
@@ -97,8 +99,6 @@ test('a flush of the mount does not wait for JavaScript', { skip }, async (t) =>
   const blocked = daemon.block(1500).then(() => {
     isBlocked = false;
   });
-  const { writeFile } = await import('node:fs/promises');
-  const { loadAddon } = await import('../../src/fs/addon.ts');
   await writeFile(join(sandbox.data, 'file'), 'x'.repeat(5_000_000));
   await loadAddon().syncMount(sandbox.data);
   assert.ok(isBlocked);

@@ -17,6 +17,7 @@ import { mkdir, mkdtemp, open, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import fc from 'fast-check';
 import {
@@ -57,6 +58,22 @@ function inodeOf(fd: number): bigint {
 
 test('the addon is there', () => {
   assert.equal(addonProblem(), undefined);
+});
+
+test('a missing addon is named with the command that builds it', async (t) => {
+  const project = fileURLToPath(new URL('../..', import.meta.url));
+  const copy = await temporaryDirectory(t);
+  cpSync(join(project, 'src'), join(copy, 'src'), { recursive: true });
+  await symlink(join(project, 'node_modules'), join(copy, 'node_modules'));
+  await writeFile(join(copy, 'package.json'), '{"type":"module"}');
+  const { addonProblem: problemThere } = await import(join(copy, 'src/fs/native.ts'));
+  const { code, message, hint } = problemThere();
+  assert.equal(code, 'E_REQUIREMENT');
+  assert.match(message, /has not been built/);
+  assert.match(hint, /npm run build/);
+  await mkdir(join(copy, 'native/build/Release'), { recursive: true });
+  await writeFile(join(copy, 'native/build/Release/covault.node'), 'no addon');
+  assert.match(problemThere().message, /cannot be loaded/);
 });
 
 test('extended attributes of any bytes come back as they were written', async (t) => {

@@ -1,5 +1,6 @@
 /** Mounting, unmounting and what happens when either goes wrong, on real mounts. */
 import assert from 'node:assert/strict';
+import { execFile, spawn } from 'node:child_process';
 import {
   chmod,
   link,
@@ -15,11 +16,16 @@ import {
   writeFile,
 } from 'node:fs/promises';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { test } from 'node:test';
+import { promisify } from 'node:util';
+import { loadAddon } from '../../src/fs/addon.ts';
+import { mountAt, readMountTable } from '../../src/fs/mount-table.ts';
 import type { DataMode } from '../../src/fs/session.ts';
 import { createSandbox, type MountDaemon, mountsWithin, type Sandbox } from '../support/mount-daemon.ts';
 import { needsMount, needsRoot } from '../support/requirements.ts';
 
+const execFileAsync = promisify(execFile);
 const skip = needsMount();
 const dataModes: DataMode[] = ['write-through', 'writeback'];
 
@@ -174,8 +180,7 @@ test('an unmount from outside ends the session with its last mutations', { skip:
   const sandbox = await createSandbox(t);
   const daemon = await sandbox.mount({ dataDirectory: sandbox.data });
   await writeFile(join(sandbox.data, 'last'), 'x');
-  const { unmountFuse } = (await import('../../src/fs/addon.ts')).loadAddon();
-  await unmountFuse(sandbox.data, false);
+  await loadAddon().unmountFuse(sandbox.data, false);
   await daemon.closed;
   assert.deepEqual(
     (await daemon.mutations()).map(({ kind }) => kind),
@@ -279,11 +284,54 @@ test('nothing is more permitted through the mount than below it', { skip: skip |
   await sandbox.mount({ dataDirectory: sandbox.data });
   await writeFile(join(sandbox.data, 'secret'), 'x');
   await chmod(join(sandbox.data, 'secret'), 0o600);
-  const { execFile } = await import('node:child_process');
-  const { promisify } = await import('node:util');
   const asUser = ['--reuid=65534', '--regid=65534', '--clear-groups'];
-  await assert.rejects(
-    promisify(execFile)('setpriv', [...asUser, 'cat', join(sandbox.data, 'secret')]),
-    /Permission denied/,
-  );
+  await assert.rejects(execFileAsync('setpriv', [...asUser, 'cat', join(sandbox.data, 'secret')]), /Permission denied/);
+});
+
+test('the mount allows no more than the one below it', { skip: skip || needsRoot() }, async (t) => {
+  const sandbox = await createSandbox(t);
+  await execFileAsync('mount', ['-t', 'tmpfs', '-o', 'nosuid,nodev,noexec', 'tmpfs', sandbox.data]);
+  await mkdir(join(sandbox.data, 'd'));
+  await sandbox.mount({ dataDirectory: join(sandbox.data, 'd') });
+  const entry = mountAt(await readMountTable(), join(sandbox.data, 'd'));
+  assert.equal(entry?.type, 'fuse.covault');
+  assert.deepEqual(entry?.options.slice(0, 4), ['rw', 'nosuid', 'nodev', 'noexec']);
+});
+
+test('a read-only data directory gets a read-only mount', { skip: skip || needsRoot() }, async (t) => {
+  const sandbox = await createSandbox(t);
+  await writeFile(join(sandbox.data, 'file'), 'content');
+  await execFileAsync('mount', ['--bind', sandbox.data, sandbox.data]);
+  await execFileAsync('mount', ['-o', 'remount,bind,ro', sandbox.data]);
+  await sandbox.mount({ dataDirectory: sandbox.data });
+  assert.equal(await readFile(join(sandbox.data, 'file'), 'utf8'), 'content');
+  await assert.rejects(writeFile(join(sandbox.data, 'new'), ''), { code: 'EROFS' });
+});
+
+test('a worker that is terminated takes its mount with it', { skip }, async (t) => {
+  const sandbox = await createSandbox(t);
+  const inWorker = `
+    const { parentPort, workerData } = require('node:worker_threads');
+    import(workerData.session).then(async ({ mountDataDirectory }) => {
+      await mountDataDirectory({ dataDirectory: workerData.data, keepOut: [], onMutations() {} });
+      parentPort.postMessage('mounted');
+    });`;
+  const inProcess = `
+    const { Worker } = require('node:worker_threads');
+    const worker = new Worker(process.argv[1], { eval: true, workerData: JSON.parse(process.argv[2]) });
+    worker.once('message', (message) => console.log(message));
+    process.stdin.resume().once('end', () => worker.terminate().then(() => console.log('terminated')));`;
+  const session = new URL('../../src/fs/session.ts', import.meta.url).href;
+  const workerData = JSON.stringify({ session, data: sandbox.data });
+  const child = spawn(process.execPath, ['-e', inProcess, inWorker, workerData], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
+  t.after(() => child.kill('SIGKILL'));
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  assert.equal((await lines.next()).value, 'mounted');
+  await writeFile(join(sandbox.data, 'file'), 'x');
+  assert.deepEqual(await mountsWithin(sandbox.path), [sandbox.data]);
+  child.stdin.end();
+  assert.equal((await lines.next()).value, 'terminated');
+  assert.deepEqual(await plainContent(sandbox), ['file']);
 });
