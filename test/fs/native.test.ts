@@ -5,6 +5,7 @@ import { once } from 'node:events';
 import {
   closeSync,
   constants,
+  cpSync,
   fstatSync,
   lstatSync,
   openSync,
