@@ -1,4 +1,5 @@
-// What the channels of both transports share: how one request is handled and counted.
+// A channel brings requests to one transport thread and takes the answers back, one at a time. There is one kind for
+// each transport: DeviceChannel and UringChannel.
 #ifndef COVAULT_CHANNEL_H_
 #define COVAULT_CHANNEL_H_
 
@@ -18,6 +19,34 @@ class PageBuffer {
 
  private:
   std::span<std::byte> span_;
+};
+
+class Channel {
+ public:
+  virtual ~Channel() = default;
+
+  enum class Received { kRequest, kInterrupted, kEnded, kFailed };
+  // Waits for a request, after handing back the answer to the one before if that is still to be done. kInterrupted: a
+  // signal, or nothing to do. kFailed: see `failure()`.
+  virtual Received receive() = 0;
+  // Of the last request received.
+  virtual const wire::InHeader& header() const = 0;
+  virtual Arguments arguments() const = 0;
+  // Memory for a large answer.
+  virtual std::span<std::byte> space() const = 0;
+  // Null if requests cannot be answered later.
+  virtual Deferrer* deferrer() = 0;
+
+  // Answers the last request; `error_number` 0 or an errno.
+  virtual void send(int error_number, const Reply& reply) = 0;
+  // Hands back an answer that `receive` would have handed back. Before the channel goes away.
+  virtual void flush() {}
+
+  // Errno of what failed.
+  int failure() const { return failure_; }
+
+ protected:
+  int failure_ = 0;
 };
 
 // Handles one decoded header with its arguments and counts it. Returns kDeferred or kNoReply, or the errno (0 = none)

@@ -76,7 +76,7 @@ SharedDescriptor DeviceChannel::clone(const SharedDescriptor& session) {
   return std::make_shared<FileDescriptor>(std::move(fd));
 }
 
-DeviceChannel::Received DeviceChannel::receive() {
+Channel::Received DeviceChannel::receive() {
   const std::span<std::byte> buffer = input_.span().subspan(wire::kPageBytes - kWriteHeaderBytes);
   const ssize_t count = read(descriptor_->get(), buffer.data(), buffer.size());
   if (count < 0) {
@@ -100,8 +100,9 @@ DeviceChannel::Received DeviceChannel::receive() {
   return Received::kRequest;
 }
 
-int DeviceChannel::send(int error_number, const Reply& reply) {
-  return write_reply(descriptor_->get(), reply.unique(), error_number, reply.fixed(), reply.bytes());
+void DeviceChannel::send(int error_number, const Reply& reply) {
+  // ENOENT: the caller was killed meanwhile. Anything else ends the session by way of the next read.
+  write_reply(descriptor_->get(), reply.unique(), error_number, reply.fixed(), reply.bytes());
 }
 
 std::unique_ptr<DeferredReply> DeviceChannel::defer(uint64_t unique) {

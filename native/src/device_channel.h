@@ -18,7 +18,7 @@ int write_reply(int fd, uint64_t unique, int error_number, Bytes fixed, Bytes by
 // Writes one notification; 0 or an errno.
 int write_notification(int fd, int32_t code, Bytes fixed, Bytes bytes);
 
-class DeviceChannel final : public Deferrer {
+class DeviceChannel final : public Channel, public Deferrer {
  public:
   // `write_bytes_max` bounds requests and answers.
   DeviceChannel(SharedDescriptor descriptor, size_t write_bytes_max);
@@ -26,17 +26,13 @@ class DeviceChannel final : public Deferrer {
   // A further channel of the session of `session_fd`; falls back to the same descriptor if the kernel has no clones.
   static SharedDescriptor clone(const SharedDescriptor& session);
 
-  enum class Received { kRequest, kInterrupted, kEnded, kFailed };
-  // Waits for a request. kInterrupted: a signal, or nothing to do. kFailed: see `failure()`.
-  Received receive();
-  // Of the last request received.
-  const wire::InHeader& header() const { return header_; }
-  Arguments arguments() const { return Arguments({}, body_, false); }
-  std::span<std::byte> space() const { return space_.span(); }
-
-  int send(int error_number, const Reply& reply);
+  Received receive() override;
+  const wire::InHeader& header() const override { return header_; }
+  Arguments arguments() const override { return Arguments({}, body_, false); }
+  std::span<std::byte> space() const override { return space_.span(); }
+  Deferrer* deferrer() override { return this; }
+  void send(int error_number, const Reply& reply) override;
   std::unique_ptr<DeferredReply> defer(uint64_t unique) override;
-  int failure() const { return failure_; }
 
  private:
   SharedDescriptor descriptor_;
@@ -44,7 +40,6 @@ class DeviceChannel final : public Deferrer {
   PageBuffer space_;
   wire::InHeader header_ = {};
   Bytes body_;
-  int failure_ = 0;
 };
 
 }  // namespace covault

@@ -10,8 +10,6 @@
 #include <chrono>
 #include <thread>
 
-#include "negotiation.h"
-
 namespace covault {
 
 namespace {
@@ -25,6 +23,10 @@ constexpr int kQuietLooks = 50;
 constexpr milliseconds kSignalInterval{5};
 // How long stop() waits for requests that the file system below does not finish.
 constexpr milliseconds kStopPatience{15000};
+
+// Threads for each queue of the ring to start with, and for all queues together at most.
+constexpr unsigned kRingWorkersPerQueue = 2;
+constexpr unsigned kRingWorkersMax = 64;
 
 // Interrupts read(2) on the device in transport threads. Real-time signals are not used by anything else here, and the
 // handler does nothing.
@@ -65,7 +67,7 @@ std::string Server::Session::start() {
 
   std::unique_lock lock(mutex_);
   state_ = State::kStarting;
-  if (!add_worker_locked(true)) return "no thread could be made";
+  if (!add_worker_locked(Role::kLead, 0)) return "no thread could be made";
   const bool told =
       changed_.wait_for(lock, milliseconds(options_.init_timeout_ms), [this] { return state_ != State::kStarting; });
   if (!told) {
@@ -74,7 +76,9 @@ std::string Server::Session::start() {
     return "the kernel did not start the session (is the mount made with this descriptor?)";
   }
   if (state_ != State::kRunning) return failure_.empty() ? "the session ended while it started" : failure_;
-  while (workers_.size() < threads_min_ && add_worker_locked(false)) continue;
+  if (rings_ != Rings::kGranted) {
+    while (workers_.size() < threads_min_ && add_worker_locked(Role::kDevice, 0)) continue;
+  }
   supervising_ = true;
   std::thread([self = shared_from_this()] { self->supervise(); }).detach();
   return {};
@@ -98,18 +102,19 @@ void Server::Session::stop() {
 }
 
 // False if the system has no thread left.
-bool Server::Session::add_worker_locked(bool lead) {
+bool Server::Session::add_worker_locked(Role role, unsigned queue) {
   struct Start {
     std::shared_ptr<Session> session;
     WorkerIterator worker;
-    bool lead;
   };
   workers_.emplace_back();
   const WorkerIterator worker = std::prev(workers_.end());
-  auto start = std::make_unique<Start>(Start{shared_from_this(), worker, lead});
+  worker->role = role;
+  worker->queue = queue;
+  auto start = std::make_unique<Start>(Start{shared_from_this(), worker});
   const auto run = [](void* argument) -> void* {
     const std::unique_ptr<Start> start(static_cast<Start*>(argument));
-    start->session->run_worker(start->worker, start->lead);
+    start->session->run_worker(start->worker);
     return nullptr;
   };
   if (pthread_create(&worker->thread, nullptr, run, start.get()) != 0) {
@@ -122,47 +127,73 @@ bool Server::Session::add_worker_locked(bool lead) {
   return true;
 }
 
-void Server::Session::run_worker(WorkerIterator worker, bool lead) {
+void Server::Session::run_worker(WorkerIterator worker) {
   block_other_signals();
-  pthread_setname_np(pthread_self(), "covault-fuse");
+  SharedDescriptor device;
   {
-    SharedDescriptor device;
-    {
-      const std::lock_guard lock(mutex_);
-      device = device_;
-    }
-    handler_->thread_starts();
-    if (device != nullptr) {
-      DeviceChannel channel(lead ? device : DeviceChannel::clone(device), handler_->wishes().write_bytes_max);
-      serve(*worker, channel, lead);
-    }
-    handler_->thread_ends();
+    const std::lock_guard lock(mutex_);
+    device = device_;
   }
+  handler_->thread_starts();
+  if (device != nullptr) {
+    if (worker->role == Role::kRing) {
+      run_ring_worker(*worker, device);
+    } else {
+      run_device_worker(*worker, device);
+    }
+  }
+  handler_->thread_ends();
+  device.reset();
   const std::lock_guard lock(mutex_);
   worker->counters.add_to(ended_workers_);
   workers_.erase(worker);
   changed_.notify_all();
 }
 
-void Server::Session::serve(Worker& worker, DeviceChannel& channel, bool lead) {
-  if (lead && !answer_init(channel)) return;
+void Server::Session::run_device_worker(Worker& worker, const SharedDescriptor& device) {
+  pthread_setname_np(pthread_self(), "covault-fuse");
+  const bool lead = worker.role == Role::kLead;
+  DeviceChannel channel(lead ? device : DeviceChannel::clone(device), handler_->wishes().write_bytes_max);
+  if (!lead || answer_init(channel)) serve(worker, channel);
+}
+
+void Server::Session::run_ring_worker(Worker& worker, const SharedDescriptor& device) {
+  pthread_setname_np(pthread_self(), "covault-ring");
+  UringChannel channel(device, worker.queue, handler_->wishes().write_bytes_max);
+  const int error = channel.open();
+  {
+    std::unique_lock lock(mutex_);
+    if (rings_ == Rings::kOpening) {
+      if (error != 0) rings_failed_ = true;
+      rings_pending_--;
+      changed_.notify_all();
+      changed_.wait(lock, [this] { return rings_ != Rings::kOpening; });
+    }
+    if (rings_ != Rings::kGranted || error != 0) return;
+  }
+  channel.enlist();
+  serve(worker, channel);
+}
+
+void Server::Session::serve(Worker& worker, Channel& channel) {
   while (!stopping_.load(std::memory_order_relaxed)) {
     idle_.fetch_add(1, std::memory_order_relaxed);
-    const DeviceChannel::Received received = channel.receive();
+    const Channel::Received received = channel.receive();
     request_taken();
-    if (received == DeviceChannel::Received::kInterrupted) continue;
-    if (received == DeviceChannel::Received::kEnded) return end(EndReason::kUnmounted, {});
-    if (received == DeviceChannel::Received::kFailed) {
+    if (received == Channel::Received::kInterrupted) continue;
+    if (received == Channel::Received::kEnded) return end(EndReason::kUnmounted, {});
+    if (received == Channel::Received::kFailed) {
       return end(EndReason::kFailed, "reading requests failed with errno " + std::to_string(channel.failure()));
     }
     worker.progress.fetch_add(1, std::memory_order_relaxed);
-    Reply reply(channel.header().unique, channel.space(), &channel);
+    Reply reply(channel.header().unique, channel.space(), channel.deferrer());
     const Outcome outcome =
         handle_request(*handler_, connection_, channel.header(), channel.arguments(), reply, worker.counters);
     if (outcome >= 0) channel.send(outcome, reply);
     worker.progress.fetch_add(1, std::memory_order_relaxed);
-    if (!lead && surplus()) return;
+    if (worker.role == Role::kDevice && surplus()) return;
   }
+  channel.flush();
 }
 
 // A worker stops waiting. When none waits any more, the supervisor watches whether they get stuck.
@@ -205,7 +236,7 @@ bool Server::Session::answer_init(DeviceChannel& channel) {
       channel.send(EIO, reply);
       continue;
     }
-    const Negotiated negotiated = negotiate(in, handler_->wishes(), false);
+    const Negotiated negotiated = negotiate(in, handler_->wishes(), open_rings());
     if (negotiated.error != 0) {
       channel.send(negotiated.error, reply);
       end(EndReason::kFailed, "the kernel speaks FUSE " + std::to_string(in.major) + "." + std::to_string(in.minor) +
@@ -219,12 +250,38 @@ bool Server::Session::answer_init(DeviceChannel& channel) {
     handler_->connected(negotiated.connection);
     reply.put(negotiated.out);
     channel.send(0, reply);
-    const std::lock_guard lock(mutex_);
-    if (state_ == State::kStarting) state_ = State::kRunning;
-    changed_.notify_all();
+    started(negotiated);
     return true;
   }
   return false;
+}
+
+// Makes the ring workers and waits until each has its ring: what was agreed on with the kernel must not fail later,
+// because it holds back every request until all queues have an entry. False: use /dev/fuse.
+bool Server::Session::open_rings() {
+  if (options_.transport == Transport::kDevice || handler_->answers_later()) return false;
+  std::unique_lock lock(mutex_);
+  queues_ = uring_queues();
+  if (queues_ == 0 || queues_ * kRingWorkersPerQueue > kRingWorkersMax) return false;
+  rings_ = Rings::kOpening;
+  for (unsigned i = 0; i < queues_ * kRingWorkersPerQueue && !rings_failed_; i++) {
+    if (add_worker_locked(Role::kRing, i % queues_)) {
+      rings_pending_++;
+    } else {
+      rings_failed_ = true;
+    }
+  }
+  changed_.wait(lock, [this] { return rings_pending_ == 0; });
+  return !rings_failed_;
+}
+
+void Server::Session::started(const Negotiated& negotiated) {
+  const std::lock_guard lock(mutex_);
+  const bool granted = (negotiated.connection.flags & wire::kInitOverIoUring) != 0;
+  if (rings_ == Rings::kOpening) rings_ = granted ? Rings::kGranted : Rings::kRefused;
+  if (granted) transport_ = Transport::kIoUring;
+  if (state_ == State::kStarting) state_ = State::kRunning;
+  changed_.notify_all();
 }
 
 void Server::Session::supervise() {
@@ -241,12 +298,17 @@ void Server::Session::supervise() {
       quiet = 0;
       continue;
     }
-    const size_t before = workers_.size();
-    grow_if_stuck_locked();
-    quiet = workers_.size() > before || idle_.load(std::memory_order_relaxed) <= 0 ? 0 : quiet + 1;
+    bool grown = grow_if_stuck_locked(Role::kDevice, 0, options_.threads_max);
+    for (unsigned queue = 0; rings_ == Rings::kGranted && queue < queues_; queue++) {
+      grown |= grow_if_stuck_locked(Role::kRing, queue, kRingWorkersMax / queues_);
+    }
+    quiet = grown || idle_.load(std::memory_order_relaxed) <= 0 ? 0 : quiet + 1;
     if (quiet >= kQuietLooks) {
       watched_ = false;
-      surplus_ = std::max(0, static_cast<int>(workers_.size()) - static_cast<int>(threads_min_));
+      const auto is_additional = [](const Worker& worker) { return worker.role == Role::kDevice; };
+      const auto additional = std::count_if(workers_.begin(), workers_.end(), is_additional);
+      const int kept = rings_ == Rings::kGranted ? 0 : static_cast<int>(threads_min_) - 1;  // and the lead
+      surplus_ = std::max(0, static_cast<int>(additional) - kept);
       continue;
     }
     changed_.wait_for(lock, kWatchInterval, [this] { return state_ != State::kRunning; });
@@ -259,18 +321,24 @@ void Server::Session::supervise() {
   changed_.notify_all();
 }
 
-// Doubles the workers if every one of them has been in the same request since the last look.
-void Server::Session::grow_if_stuck_locked() {
+// Doubles the workers of one kind if every one of them has been in the same request since the last look.
+bool Server::Session::grow_if_stuck_locked(Role role, unsigned queue, size_t most) {
   bool all_stuck = true;
+  size_t count = 0;
   for (Worker& worker : workers_) {
+    const Role kind = worker.role == Role::kLead ? Role::kDevice : worker.role;
+    if (kind != role || worker.queue != queue) continue;
+    count++;
     const uint64_t progress = worker.progress.load(std::memory_order_relaxed);
     if (progress % 2 == 0 || progress != worker.progress_seen) all_stuck = false;
     worker.progress_seen = progress;
   }
-  if (!all_stuck || stopping_) return;
-  surplus_ = 0;
-  const size_t wanted = std::min<size_t>(options_.threads_max, workers_.size() * 2);
-  while (workers_.size() < wanted && add_worker_locked(false)) continue;
+  if (!all_stuck || stopping_ || count >= most) return false;
+  if (role == Role::kDevice) surplus_ = 0;
+  for (size_t wanted = std::min(most, count * 2); count < wanted; count++) {
+    if (!add_worker_locked(role, queue)) break;
+  }
+  return true;
 }
 
 void Server::Session::end(EndReason reason, std::string failure) {
@@ -280,6 +348,7 @@ void Server::Session::end(EndReason reason, std::string failure) {
   stopping_ = true;
   end_reason_ = reason;
   failure_ = std::move(failure);
+  if (rings_ == Rings::kOpening) rings_ = Rings::kRefused;
   changed_.notify_all();
   wake_supervisor();
 }

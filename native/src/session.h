@@ -15,8 +15,9 @@
 #include <list>
 #include <mutex>
 
-#include "device_channel.h"
+#include "negotiation.h"
 #include "server.h"
+#include "uring_channel.h"
 
 namespace covault {
 
@@ -34,7 +35,12 @@ class Server::Session : public std::enable_shared_from_this<Server::Session> {
   int notify(int32_t code, Bytes fixed, Bytes bytes);
 
  private:
+  // The lead answers INIT and then serves /dev/fuse as the other device workers do. A ring worker serves an entry of
+  // one of the kernel's queues.
+  enum class Role : uint8_t { kLead, kDevice, kRing };
   struct Worker {
+    Role role = Role::kDevice;
+    unsigned queue = 0;  // of a ring worker
     pthread_t thread = {};
     // Odd while a request is being handled, even while waiting for one; grows with every step.
     std::atomic<uint64_t> progress = 0;
@@ -43,14 +49,19 @@ class Server::Session : public std::enable_shared_from_this<Server::Session> {
   };
   using WorkerIterator = std::list<Worker>::iterator;
 
-  enum class State { kNew, kStarting, kRunning, kEnded };
+  enum class State : uint8_t { kNew, kStarting, kRunning, kEnded };
+  enum class Rings : uint8_t { kNone, kOpening, kGranted, kRefused };
 
-  void run_worker(WorkerIterator worker, bool lead);
-  void serve(Worker& worker, DeviceChannel& channel, bool lead);
+  bool add_worker_locked(Role role, unsigned queue);
+  void run_worker(WorkerIterator worker);
+  void run_device_worker(Worker& worker, const SharedDescriptor& device);
+  void run_ring_worker(Worker& worker, const SharedDescriptor& device);
+  void serve(Worker& worker, Channel& channel);
   bool answer_init(DeviceChannel& channel);
-  bool add_worker_locked(bool lead);
+  bool open_rings();
+  void started(const Negotiated& negotiated);
   void supervise();
-  void grow_if_stuck_locked();
+  bool grow_if_stuck_locked(Role role, unsigned queue, size_t most);
   void end(EndReason reason, std::string failure);
   void request_taken();
   void wake_supervisor();
@@ -76,6 +87,10 @@ class Server::Session : public std::enable_shared_from_this<Server::Session> {
   std::string failure_;
   Connection connection_;
   std::list<Worker> workers_;
+  Rings rings_ = Rings::kNone;
+  unsigned queues_ = 0;         // of the ring
+  unsigned rings_pending_ = 0;  // ring workers that have not opened their ring yet
+  bool rings_failed_ = false;
   unsigned threads_peak_ = 0;
   ServerStatistics ended_workers_;
 };
