@@ -34,16 +34,25 @@ export interface Traffic {
   sentBytes: Map<string, number>;
   underWay: number;
   underWayMost: number;
+  /** Most requests to one peer at the same time. */
+  underWayMostToOne: number;
 }
 
 export class FakeChannel implements PeerChannel {
-  readonly traffic: Traffic = { asked: new Map(), sentBytes: new Map(), underWay: 0, underWayMost: 0 };
+  readonly traffic: Traffic = {
+    asked: new Map(),
+    sentBytes: new Map(),
+    underWay: 0,
+    underWayMost: 0,
+    underWayMostToOne: 0,
+  };
   readonly #peers: Map<string, FakePeer>;
   readonly #time: VirtualTime;
   readonly #content: (digest: Digest) => Uint8Array;
   readonly #freeAtMs = new Map<string, number>();
   readonly #sent = new Map<string, number>();
   readonly #requests = new Map<string, number>();
+  readonly #underWay = new Map<string, number>();
 
   constructor(peers: readonly FakePeer[], time: VirtualTime, content: (digest: Digest) => Uint8Array) {
     this.#peers = new Map(peers.map((peer) => [peer.name, peer]));
@@ -63,10 +72,16 @@ export class FakeChannel implements PeerChannel {
     this.traffic.asked.set(name, asked);
     this.traffic.underWay += 1;
     this.traffic.underWayMost = Math.max(this.traffic.underWayMost, this.traffic.underWay);
+    // A request that was given up counts no more, though it takes a moment to unwind.
+    options.signal.addEventListener('abort', () => this.#underWay.set(name, (this.#underWay.get(name) ?? 1) - 1));
+    const own = (this.#underWay.get(name) ?? 0) + 1;
+    this.#underWay.set(name, own);
+    this.traffic.underWayMostToOne = Math.max(this.traffic.underWayMostToOne, own);
     try {
       yield* this.#answers(peer, wanted, options);
     } finally {
       this.traffic.underWay -= 1;
+      if (!options.signal.aborted) this.#underWay.set(name, (this.#underWay.get(name) ?? 1) - 1);
     }
   }
 

@@ -141,6 +141,20 @@ describe('a plan', () => {
     assert.ok(planOf(some).seconds <= (bytes / 175) * 1.01);
   });
 
+  test('hands groups on along chains of peers that share no blocks', () => {
+    const pairs = [
+      [0, 1],
+      [0, 2],
+      [2, 3],
+    ];
+    const some: Instance = {
+      lengths: Array.from({ length: 360 }, () => 1000),
+      holders: Array.from({ length: 360 }, (_, block) => pairs[Math.floor(block / 120)] as number[]),
+      peers: Array.from({ length: 4 }, () => ({ live: true, bytesPerSecond: 1000, bytesInFlight: 0 })),
+    };
+    assert.ok(planOf(some).seconds <= 90 * 1.05, `${planOf(some).seconds} s`);
+  });
+
   test('asks each peer first for what the fewest others hold', () => {
     fc.assert(
       fc.property(any, (some) => {

@@ -106,6 +106,7 @@ export function checkInvariants(world: World, outcome: Outcome): void {
     if (isElsewhere || world.source.fault.kind === 'none') assert.ok(stored.has(key), 'a block did not come');
   }
   assert.ok(channel.traffic.underWayMost <= 32, 'too many requests at once');
+  assert.ok(channel.traffic.underWayMostToOne <= 3, 'too many requests to one peer at once');
   if (result === undefined) return;
   const bytes = [...result.peerBytes.values()].reduce((sum, more) => sum + more, result.sourceBytes);
   const storedBytes = blocks.reduce((sum, key, block) => sum + (stored.has(key) ? (world.lengths[block] ?? 0) : 0), 0);

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { isCovaultError } from '../../src/core/errors.ts';
+import { encodeTree } from '../../src/core/tree.ts';
 import { testBytes } from '../store/store-fixture.ts';
 import { bytesOf, joinFiles, makeFiles, source, TakeWorld } from './take-world.ts';
 
@@ -238,9 +239,14 @@ describe('a snapshot that is cut short', () => {
     laptop.openCut = async () => {
       const cut = await openCut.call(laptop);
       const { readObject } = cut;
-      return { ...cut, readObject: async (kind, digest) => (await readObject(kind, digest))?.fill(0, 5) };
+      const other = encodeTree([]);
+      return { ...cut, readObject: async (kind, digest) => (kind === 'tree' ? other : readObject(kind, digest)) };
     };
-    await assert.rejects(world.take(), (error) => isCovaultError(error, 'E_CORRUPT'));
+    await assert.rejects(world.take(), (error) => {
+      assert.ok(isCovaultError(error, 'E_CORRUPT'), String(error));
+      assert.match(error.message, /the source sent something else for tree/);
+      return true;
+    });
     assert.deepEqual(await world.store.listSnapshots(), []);
   });
 });
