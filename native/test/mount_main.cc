@@ -5,11 +5,13 @@
 //   threads=N      transport threads to start with
 //   uring          use io_uring if the kernel offers it
 //   log            report changes to a mutation log and drain it
-// SIGINT or SIGTERM unmounts and prints statistics. Needs root.
+// SIGINT or SIGTERM unmounts and prints statistics, SIGUSR1 prints them. An ordinary user mounts with fusermount3.
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/mount.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -55,6 +57,56 @@ bool read_settings(int argc, char** argv, Settings* settings) {
     }
   }
   return true;
+}
+
+// The descriptor comes over a socket whose number fusermount3 finds in its environment.
+int mount_as_user(const char* mountpoint) {
+  int sockets[2];
+  if (socketpair(AF_UNIX, SOCK_STREAM, 0, sockets) != 0) return -1;
+  const pid_t child = fork();
+  if (child == 0) {
+    setenv("_FUSE_COMMFD", std::to_string(sockets[1]).c_str(), 1);
+    execlp("fusermount3", "fusermount3", "-o", "default_permissions,subtype=covault,fsname=covault-test", "--",
+           mountpoint, nullptr);
+    _exit(127);
+  }
+  close(sockets[1]);
+  char byte = 0;
+  iovec part{&byte, 1};
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
+  msghdr message = {};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  message.msg_control = control;
+  message.msg_controllen = sizeof(control);
+  int fuse = -1;
+  if (recvmsg(sockets[0], &message, 0) > 0 && CMSG_FIRSTHDR(&message) != nullptr) {
+    memcpy(&fuse, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof(fuse));
+  }
+  close(sockets[0]);
+  waitpid(child, nullptr, 0);
+  return fuse;
+}
+
+int mount_as_root(const char* mountpoint) {
+  const int fuse = open("/dev/fuse", O_RDWR | O_CLOEXEC);
+  if (fuse < 0) return -1;
+  const std::string data =
+      "fd=" + std::to_string(fuse) + ",rootmode=40000,user_id=0,group_id=0,default_permissions,allow_other";
+  return mount("covault-test", mountpoint, "fuse.covault", 0, data.c_str()) == 0 ? fuse : -1;
+}
+
+void unmount(const char* mountpoint) {
+  if (geteuid() == 0) {
+    umount2(mountpoint, MNT_DETACH);
+    return;
+  }
+  const pid_t child = fork();
+  if (child == 0) {
+    execlp("fusermount3", "fusermount3", "-u", "-z", "--", mountpoint, nullptr);
+    _exit(127);
+  }
+  waitpid(child, nullptr, 0);
 }
 
 void print(const Server& server, const Handler& handler) {
@@ -106,11 +158,8 @@ int main(int argc, char** argv) {
   std::shared_ptr<Handler> handler = make_passthrough(settings.passthrough, &error);
   if (handler == nullptr) return fprintf(stderr, "%s\n", error.c_str()), 1;
 
-  const int fuse = open("/dev/fuse", O_RDWR | O_CLOEXEC);
-  if (fuse < 0) return perror("/dev/fuse"), 1;
-  const std::string data =
-      "fd=" + std::to_string(fuse) + ",rootmode=40000,user_id=0,group_id=0,default_permissions,allow_other";
-  if (mount("covault-test", argv[2], "fuse.covault", MS_NOSUID & 0, data.c_str()) != 0) return perror("mount"), 1;
+  const int fuse = geteuid() == 0 ? mount_as_root(argv[2]) : mount_as_user(argv[2]);
+  if (fuse < 0) return perror("mount"), 1;
 
   settings.server.fuse_fd = fuse;
   std::atomic<bool> ended = false;
@@ -122,14 +171,14 @@ int main(int argc, char** argv) {
   Server server(settings.server, handler);
   error = server.start();
   if (!error.empty()) {
-    umount2(argv[2], MNT_DETACH);
+    unmount(argv[2]);
     return fprintf(stderr, "%s\n", error.c_str()), 1;
   }
   fprintf(stderr, "mounted, transport %s\n", server.transport() == Transport::kIoUring ? "io_uring" : "device");
 
   int signal = 0;
   while (sigwait(&signals, &signal) == 0 && signal == SIGUSR1) print(server, *handler);
-  if (!ended) umount2(argv[2], MNT_DETACH);
+  if (!ended) unmount(argv[2]);
   // A lazy unmount ends the connection when the last user has gone; give up waiting for them after a moment.
   for (int i = 0; i < 50 && !ended; i++) usleep(100000);
   server.stop();
