@@ -55,6 +55,8 @@ export class ContentReader {
 
   /** Where the hole ends in which `position` is (down to whole units); `position` if it is in none. Reads nothing. */
   holeEnd(position: number): number {
+    // A file that is read in one go is not worth the question.
+    if (this.#size <= readBytesMax) return position;
     if (position >= this.#data.end) {
       this.#data = nextDataRange(this.#fd, position) ?? { start: this.#size, end: this.#size };
     }

@@ -136,14 +136,14 @@ export class Hashing {
   }
 
   /**
-   * Gives idle workers files; `isUrgent`: also such as are not at rest.
+   * Gives the workers files; `isUrgent`: also such as are not at rest.
    *
-   * @returns whether it is worth while to call again at once: false when all workers are busy, or when all dirty files
+   * @returns whether it is worth while to call again at once: false when the workers have enough, or when all dirty files
    *   were looked at and none was due.
    */
   async dispatch({ isUrgent }: { isUrgent: boolean }): Promise<boolean> {
     for (let batches = 0; batches < batchesPerTurn; batches++) {
-      if (this.#pool.idle === 0) return false;
+      if (this.#pool.room === 0) return false;
       const { files, isLap } = await this.#nextBatch(isUrgent);
       if (files.length > 0) {
         this.#send(files);
@@ -172,7 +172,7 @@ export class Hashing {
     for (const result of results) {
       const prepared = await this.#accept(result);
       if (!prepared) continue;
-      const count = changeCount(prepared.update) + 4;
+      const count = changeCount(prepared.update) + 2;
       if (count > changesPerTransaction) {
         await applyLargeUpdate(this.#state, prepared.update, () => this.#put(prepared, () => undefined));
         continue;

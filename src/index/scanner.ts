@@ -16,7 +16,7 @@ import type { ListOutcome } from './worker-protocol.ts';
 /** Entries asked for at once, entries put into one transaction, and directories asked for ahead. */
 const entriesPerPage = 1024;
 const entriesPerTransaction = 256;
-const directoriesAhead = 32;
+const directoriesAhead = 128;
 
 /** Times a directory that is not where its name is, is tried before the one above it is listed. */
 const triesMax = 3;
@@ -93,12 +93,20 @@ export class Scanner {
       const outcome = this.#ask(task, undefined);
       if (outcome) asked.push({ task, outcome });
     }
-    // All are awaited, also if one fails: what is asked must not be left behind.
-    const outcomes = await Promise.all(asked.map(({ outcome }) => outcome));
+    try {
+      await this.#take(asked);
+    } finally {
+      // What is asked must not be left behind, also if putting it into the tables fails.
+      await Promise.allSettled(asked.map(({ outcome }) => outcome));
+    }
+  }
+
+  /** Puts listings into the tables as they arrive, several small ones in one transaction. */
+  async #take(asked: readonly { task: Task; outcome: Promise<ListOutcome> }[]): Promise<void> {
     let small: Listed[] = [];
     let entries = 0;
-    for (const [number, { task }] of asked.entries()) {
-      const outcome = outcomes[number] as ListOutcome;
+    for (const { task, outcome: promise } of asked) {
+      const outcome = await promise;
       if (outcome.kind !== 'listed') {
         this.#missed(task, outcome);
         continue;

@@ -32,12 +32,9 @@ export class WorkerPool {
     this.#name = options.name;
   }
 
-  /** Threads that could begin a request at once. */
-  get idle(): number {
-    if (this.#isClosed) return 0;
-    let busy = this.#waiting.length;
-    for (const thread of this.#threads) if (thread.task) busy++;
-    return Math.max(0, this.#size - busy);
+  /** Requests that can be given without making a heap: one that runs and one that waits for each thread. */
+  get room(): number {
+    return this.#isClosed ? 0 : Math.max(0, 2 * this.#size - this.#unanswered.size);
   }
 
   /**
