@@ -58,8 +58,10 @@ export async function startNetwork(
 /** How far a client's index is, and the repository with what it was told. */
 export interface Level {
   isLevel: boolean;
-  /** Blocks and recipes not yet told to the repository. */
+  /** Changes not yet told to the repository. */
   behind: number;
+  /** Files not yet hashed. */
+  filesWaiting: number;
 }
 
 /** Resolves when the index of the client is level and the repository knows all of it. */
@@ -72,7 +74,8 @@ export async function waitUntilPublished(
   for (let published = 0; published < 2; ) {
     options.signal.throwIfAborted();
     const { index, repository } = await runCovaultWell(['status', '--state', state], run);
-    const level = { isLevel: index.isLevel === true, behind: Number(repository.behind) };
+    const filesWaiting = Number(index.filesDirty) + Number(index.filesBeingHashed);
+    const level = { isLevel: index.isLevel === true, behind: Number(repository.behind), filesWaiting };
     onLevel?.(level);
     published = level.isLevel && level.behind === 0 ? published + 1 : 0;
     await sleep(200);

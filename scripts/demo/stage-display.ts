@@ -7,6 +7,8 @@ export interface Stage {
   add(bytes: number): void;
   /** All that is done, and how much there is in all if that is known. */
   set(bytes: number, total?: number, detail?: string): void;
+  /** Shows words instead of bytes. */
+  tell(words: string): void;
 }
 
 export interface StageDisplay {
@@ -30,6 +32,7 @@ export function openStageDisplay(stream: NodeJS.WriteStream): StageDisplay {
       };
       bar?.show(label, 0, total, '');
       const result = await work({
+        tell: (words) => bar?.show(label, 0, undefined, words),
         add(bytes) {
           done += bytes;
           show();

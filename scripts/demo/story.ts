@@ -4,12 +4,13 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { formatShare } from '../../src/commands/sizes.ts';
 import { openLocalBackend } from '../../src/store/local-backend.ts';
 import { openStore } from '../../src/store/store.ts';
 import { type Daemon, type Message, type RunOptions, runCovaultWell, startCovault } from '../covault-process.ts';
 import { chooseFiles, listRealFiles, pathOnDisk, type RealFile } from './choose-files.ts';
 import { addOddities, addOwnFiles, changeThings, copyFiles } from './fill.ts';
-import { type ClientName, clientNames, type Network, startNetwork, waitUntilPublished } from './network.ts';
+import { type ClientName, clientNames, type Level, type Network, startNetwork, waitUntilPublished } from './network.ts';
 import { addContents, type KnownContents, nothingKnown } from './only-at-source.ts';
 import type { SnapshotStory } from './report.ts';
 import type { StageDisplay } from './stage-display.ts';
@@ -92,8 +93,11 @@ function archivedFile(files: readonly RealFile[], rank: number): RealFile {
 }
 
 async function waitForAll({ network, run, display, signal }: Scene): Promise<void> {
-  await display.run('indexing, and telling the repository', undefined, async () => {
-    for (const name of clientNames) await waitUntilPublished(network.clients[name].state, { ...run, signal });
+  await display.run('indexing, and telling the repository', undefined, async ({ tell }) => {
+    for (const name of clientNames) {
+      const onLevel = ({ filesWaiting }: Level) => tell(`${name}: ${filesWaiting} files to hash`);
+      await waitUntilPublished(network.clients[name].state, { ...run, signal, onLevel });
+    }
   });
 }
 
@@ -112,8 +116,9 @@ async function makeSnapshot(scene: Scene, before: readonly string[]): Promise<Sn
   const summary: Message = await display.run(`snapshot of the ${source}`, undefined, (stage) => {
     const words = ['snapshot', source, '--to', store, '--state', network.secondaryState];
     const onMessage = (message: Message) => {
-      if (message.type === 'progress')
-        stage.set(message.unit === 'bytes' ? message.done : 0, message.total, message.phase);
+      if (message.type !== 'progress') return;
+      if (message.phase === 'pull') stage.set(message.done, message.total, describeShares(message));
+      else stage.tell(message.phase);
     };
     return runCovaultWell(words, { ...run, onMessage, signal });
   });
@@ -145,6 +150,14 @@ async function makeSnapshot(scene: Scene, before: readonly string[]): Promise<Sn
     before,
     differences: compared.differences,
   };
+}
+
+/** Who has sent how much so far. */
+function describeShares({ done, peers, sourceBytes }: Message): string {
+  const shares = [...peers, { peer: source, bytes: sourceBytes }];
+  return shares
+    .map(({ peer, bytes }: { peer: string; bytes: number }) => `${peer} ${formatShare(bytes, done)}`)
+    .join(' · ');
 }
 
 async function newTreeBytes({ store, treesSeen }: Scene, snapshot: string): Promise<number> {

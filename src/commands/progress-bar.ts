@@ -13,30 +13,28 @@ export interface ProgressBar {
 
 const labelWidth = 12;
 
+const formats = {
+  known: '{label} {bar} {percentage} %  {detail}',
+  unknown: '{label} {detail}',
+} as const;
+
 export function openProgressBar(stream: NodeJS.WriteStream): ProgressBar {
-  const options: BarOptions = {
-    stream,
-    format: '{label} {bar} {percentage} %  {detail}',
-    barsize: 28,
-    hideCursor: true,
-    clearOnComplete: true,
-    stopOnComplete: false,
-    gracefulExit: false,
-    fps: 8,
-    autopadding: true,
-  };
   let bar: SingleBar | undefined;
+  let shown: keyof typeof formats | undefined;
+  const start = (format: keyof typeof formats, total: number, words: object) => {
+    bar?.stop();
+    bar = new SingleBar({ ...options, format: formats[format], stream } as BarOptions, Presets.shades_classic);
+    bar.start(total, 0, words);
+    shown = format;
+  };
   return {
     show(label, done, total, detail) {
       const words = { label: label.padEnd(labelWidth), detail };
-      const whole = total ?? 0;
-      if (bar === undefined) {
-        bar = new SingleBar(options, Presets.shades_classic);
-        bar.start(whole, Math.min(done, whole), words);
-      } else {
-        bar.setTotal(whole);
-        bar.update(Math.min(done, whole), words);
-      }
+      const format = total === undefined ? 'unknown' : 'known';
+      const whole = total ?? 1;
+      if (bar === undefined || shown !== format) start(format, whole, words);
+      bar?.setTotal(whole);
+      bar?.update(Math.min(done, whole), words);
     },
     clear() {
       bar?.stop();
@@ -44,3 +42,13 @@ export function openProgressBar(stream: NodeJS.WriteStream): ProgressBar {
     },
   };
 }
+
+const options: Options = {
+  barsize: 28,
+  hideCursor: true,
+  clearOnComplete: true,
+  stopOnComplete: false,
+  gracefulExit: false,
+  fps: 8,
+  autopadding: true,
+};
