@@ -8,7 +8,7 @@
  * done (a mount, a process, a file) fails the run and is cleaned up.
  */
 import { spawnSync } from 'node:child_process';
-import { existsSync, globSync, mkdtempSync, realpathSync } from 'node:fs';
+import { globSync, mkdtempSync, realpathSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -48,7 +48,18 @@ function runSteps(): void {
     step('types', 'tsc', ['-p', '.']);
   }
   step('addon', process.execPath, ['scripts/build-addon.mjs']);
-  if (isWholeRun && existsSync('native/test/run.sh')) step('native tests', 'bash', ['native/test/run.sh']);
+  if (isWholeRun) {
+    const out = join(projectDirectory, 'native/build/unit');
+    step('native tests', 'make', [
+      '-s',
+      '-j',
+      String(availableParallelism()),
+      '-C',
+      'native/test',
+      'unit',
+      `OUT=${out}`,
+    ]);
+  }
 }
 
 async function runTests(): Promise<Counts> {

@@ -1,7 +1,7 @@
 /** `covault browse STORE MOUNTPOINT`: shows a store as a read-only tree. */
-import { TreeView } from '../browse/tree-view.ts';
+import { resolve } from 'node:path';
+import { type BrowseSession, browseStore } from '../browse/serve-browse.ts';
 import { exitCodes } from '../core/exit-codes.ts';
-import { mountTree } from '../fs/tree-session.ts';
 import { type Call, type Command, parameter } from './command.ts';
 import { aborted } from './interruption.ts';
 import { passwordOptions } from './password.ts';
@@ -30,12 +30,14 @@ export const browseCommand: Command = {
   async run(call) {
     const store = await openExistingStore(call, parameter(call, 0));
     try {
-      const view = new TreeView(store, {
+      const session = await browseStore({
+        reader: store,
+        mountpoint: parameter(call, 1),
+        keepOut: [resolve(parameter(call, 0))],
         clock: call.clock,
         onProblem: (message) => call.log.error({}, message),
       });
-      const session = await mountTree(parameter(call, 1), view);
-      announce(call, session.mountpoint);
+      announce(call, session);
       await Promise.race([session.closed, aborted(call.signal)]);
       await session.unmount({ lazy: true });
     } finally {
@@ -46,8 +48,8 @@ export const browseCommand: Command = {
   },
 };
 
-function announce(call: Call, mountpoint: string): void {
-  call.announce({ type: 'ready', mountpoint, pid: process.pid }, [
+function announce(call: Call, { mountpoint, through }: BrowseSession): void {
+  call.announce({ type: 'ready', mountpoint, through, pid: process.pid }, [
     `The store can be browsed at ${mountpoint}`,
     'Stop it with Ctrl-C, or with covault unmount from elsewhere',
   ]);
