@@ -1,3 +1,4 @@
+/** Gathering needed blocks and asking the map who holds them. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { type Digest, type DigestKey, digestKey } from '../../src/core/digest.ts';

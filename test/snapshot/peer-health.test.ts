@@ -1,3 +1,4 @@
+/** When a peer is asked, waited for, and given up. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { PeerHealth } from '../../src/snapshot/peer-health.ts';

@@ -1,3 +1,4 @@
+/** Trying again what may pass, in virtual time. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { CovaultError } from '../../src/core/errors.ts';

@@ -1,3 +1,4 @@
+/** Plans of random instances, small ones against the best there is. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';

@@ -1,3 +1,4 @@
+/** Pulls in random worlds of misbehaving peers, in virtual time. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';

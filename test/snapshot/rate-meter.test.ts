@@ -1,3 +1,4 @@
+/** The measured speed of a peer, with a clock given by hand. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { RateMeter } from '../../src/snapshot/rate-meter.ts';

@@ -1,3 +1,4 @@
+/** Snapshots of which blocks are missing: what is left out, and what is said of it. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';

@@ -1,3 +1,4 @@
+/** The compact tables against plain maps and sets. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
