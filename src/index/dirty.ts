@@ -96,6 +96,12 @@ export class DirtyFiles {
     if (activity) activity.heldUntilMs = this.#clock.monotonicMs() + ms;
   }
 
+  /** Ends a `hold`. */
+  release(inode: bigint): void {
+    const activity = this.#active.get(inode);
+    if (activity) activity.heldUntilMs = 0;
+  }
+
   /** Whether the file has come to rest, or has not for too long. */
   isAtRest(inode: bigint): boolean {
     const activity = this.#active.get(inode);

@@ -226,6 +226,7 @@ export class Hashing {
 
   #beginLap(): void {
     this.#cursor = -1n;
+    this.#state.dirty.forgetResting();
     const nowMs = this.#state.clock.monotonicMs();
     for (const [inode, untilMs] of this.#pausedUntilMs) if (untilMs <= nowMs) this.#pausedUntilMs.delete(inode);
     for (const watch of this.#watches) {
@@ -242,7 +243,7 @@ export class Hashing {
   #send(files: HashFile[]): void {
     const readAtNs = this.#state.nowNs();
     for (const { inode } of files) {
-      this.#state.flights.set(inode, { later: undefined, isLooked: false, isVoid: false });
+      this.#state.flights.set(inode, { readAtNs, later: undefined, isLooked: false, isVoid: false });
     }
     const arrived = (outcomes: HashOutcome[]) => {
       for (const outcome of outcomes) this.#results.push({ outcome, readAtNs });

@@ -155,7 +155,6 @@ export class IndexLoop {
     if (marker && !scanner.hasWork) return (await this.#approach(marker)) || hasWorked;
     if (await hashing.dispatch({ isUrgent: this.#urgent > 0 })) hasWorked = true;
     if (hasWorked || queue.length > 0 || scanner.hasWork) return true;
-    state.dirty.forgetResting();
     return this.#tidy();
   }
 

@@ -52,6 +52,7 @@ export function observeInode(state: IndexState, seen: NodeState, sighting: Sight
     addInode(state, seen, sighting);
     return;
   }
+  if (state.unreadable.has(seen.inode)) tryAgain(state, seen);
   if (sighting.by === 'reported' && isSameState(row, seen)) return;
   if (seen.kind === 'file') checkContent(state, row, seen, sighting);
   if (isSameState(row, seen)) return;
@@ -59,6 +60,13 @@ export function observeInode(state: IndexState, seen: NodeState, sighting: Sight
   putRow(state, seen.inode, next);
   const isSizeVisible = row.content === undefined && row.size !== next.size;
   if (isSizeVisible || differVisibly(row, next)) markChanged(state, seen.inode);
+}
+
+/** Its permissions may be others now. */
+function tryAgain(state: IndexState, seen: NodeState): void {
+  state.unreadable.delete(seen.inode);
+  if (seen.kind === 'directory') listLater(state, seen.inode, true);
+  else state.dirty.release(seen.inode);
 }
 
 function addInode(state: IndexState, seen: NodeState, { by, isNew }: Sighting): void {
@@ -88,6 +96,8 @@ function checkContent(state: IndexState, row: InodeRow, seen: NodeState, { by }:
   if (by === 'listed') {
     if (isStampOf(row.stamp, seen, state) && row.content?.size === seen.size) return;
     const flight = state.flights.get(inode);
+    if (flight && flight.readAtNs > state.doubtSinceNs) return;
+    if (!flight && state.dirty.has(inode) && state.dirty.extentOf(inode) === 'whole') return;
     if (flight) flight.later = 'whole';
     state.dirty.mark(inode, 'whole');
     state.counters.filesFoundChanged++;

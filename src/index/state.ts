@@ -15,6 +15,8 @@ import type { Tables } from './tables.ts';
 
 /** A file that a worker is reading. */
 export interface Flight {
+  /** Wall-clock time before it was told. */
+  readAtNs: bigint;
   /** What was reported as written since the worker was told. */
   later: Extent | undefined;
   /** Its attributes were looked at since; the worker's may be older. */

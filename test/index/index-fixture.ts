@@ -39,11 +39,12 @@ export interface Sight {
   holdings: string[];
 }
 
-export async function makeFixture(t: TestContext): Promise<Fixture> {
+/** @param of an existing data directory; by default an empty one is made. */
+export async function makeFixture(t: TestContext, of: { data?: string } = {}): Promise<Fixture> {
   const directory = mkdtempSync(join(tmpdir(), 'covault-index-'));
-  const data = join(directory, 'data');
+  const data = of.data ?? join(directory, 'data');
   const state = join(directory, 'state');
-  await mkdir(data);
+  await mkdir(data, { recursive: true });
   await mkdir(state);
   const indexes: LiveIndex[] = [];
   t.after(async () => {
