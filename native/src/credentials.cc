@@ -8,6 +8,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <cstring>
 #include <initializer_list>
 
 namespace covault::credentials {
@@ -51,9 +52,12 @@ struct ThreadState {
 thread_local ThreadState thread_state;
 
 void apply_capabilities(ThreadState& state) {
-  set(state.capabilities, CAP_FSETID, state.setid_kept);
-  set(state.capabilities, CAP_SYS_RESOURCE, state.uid == 0);
-  set_capabilities(state.capabilities);
+  Capabilities wanted = state.capabilities;
+  set(wanted, CAP_FSETID, state.setid_kept);
+  set(wanted, CAP_SYS_RESOURCE, state.uid == 0);
+  if (std::memcmp(&wanted, &state.capabilities, sizeof(wanted)) == 0) return;
+  state.capabilities = wanted;
+  set_capabilities(wanted);
 }
 
 }  // namespace

@@ -133,8 +133,10 @@ int PassthroughHandler::set_owner_and_mode(const Request& request, const wire::S
     const int result = changes_.attributes(key, [&] { return change_mode(lease, in.mode & 07777); });
     if (result != 0) return errno;
   }
-  // A request without anything to set is a chown(2) of neither user nor group; it clears bits and counts as a change.
+  // A request without anything to set comes from chown(2) of neither user nor group, or because content is about to
+  // change: it clears bits, and counts as a change. Which bits depends on the caller's group, too.
   if ((in.valid & kOwner) != 0 || (in.valid & kAnything) == 0) {
+    credentials::take(request.uid, request.gid);
     credentials::keep_setid_bits(request.uid == 0);
     const uid_t uid = (in.valid & wire::kSetUid) != 0 ? in.uid : static_cast<uid_t>(-1);
     const gid_t gid = (in.valid & wire::kSetGid) != 0 ? in.gid : static_cast<gid_t>(-1);

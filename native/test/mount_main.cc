@@ -5,6 +5,8 @@
 //   threads=N      transport threads to start with
 //   uring          use io_uring if the kernel offers it
 //   log            report changes to a mutation log and drain it
+//   name=TEXT      the name of the mount in the list of mounts
+//   type=TEXT      its type there (root only)
 // SIGINT or SIGTERM unmounts and prints statistics, SIGUSR1 prints them. An ordinary user mounts with fusermount3.
 #include <fcntl.h>
 #include <signal.h>
@@ -33,6 +35,8 @@ struct Settings {
   PassthroughOptions passthrough;
   ServerOptions server;
   bool log = false;
+  std::string name = "covault-test";
+  std::string type = "fuse.covault";
 };
 
 bool read_settings(int argc, char** argv, Settings* settings) {
@@ -49,6 +53,10 @@ bool read_settings(int argc, char** argv, Settings* settings) {
       settings->server.threads_min = static_cast<unsigned>(atoi(option.c_str() + 8));
     } else if (option == "uring") {
       settings->server.transport = Transport::kAuto;
+    } else if (option.starts_with("name=")) {
+      settings->name = option.substr(5);
+    } else if (option.starts_with("type=")) {
+      settings->type = option.substr(5);
     } else if (option == "log") {
       settings->log = true;
     } else {
@@ -60,14 +68,14 @@ bool read_settings(int argc, char** argv, Settings* settings) {
 }
 
 // The descriptor comes over a socket whose number fusermount3 finds in its environment.
-int mount_as_user(const char* mountpoint) {
+int mount_as_user(const char* mountpoint, const Settings& settings) {
   int sockets[2];
   if (socketpair(AF_UNIX, SOCK_STREAM, 0, sockets) != 0) return -1;
   const pid_t child = fork();
   if (child == 0) {
     setenv("_FUSE_COMMFD", std::to_string(sockets[1]).c_str(), 1);
-    execlp("fusermount3", "fusermount3", "-o", "default_permissions,subtype=covault,fsname=covault-test", "--",
-           mountpoint, nullptr);
+    const std::string options = "default_permissions,subtype=covault,fsname=" + settings.name;
+    execlp("fusermount3", "fusermount3", "-o", options.c_str(), "--", mountpoint, nullptr);
     _exit(127);
   }
   close(sockets[1]);
@@ -88,12 +96,12 @@ int mount_as_user(const char* mountpoint) {
   return fuse;
 }
 
-int mount_as_root(const char* mountpoint) {
+int mount_as_root(const char* mountpoint, const Settings& settings) {
   const int fuse = open("/dev/fuse", O_RDWR | O_CLOEXEC);
   if (fuse < 0) return -1;
   const std::string data =
       "fd=" + std::to_string(fuse) + ",rootmode=40000,user_id=0,group_id=0,default_permissions,allow_other";
-  return mount("covault-test", mountpoint, "fuse.covault", 0, data.c_str()) == 0 ? fuse : -1;
+  return mount(settings.name.c_str(), mountpoint, settings.type.c_str(), 0, data.c_str()) == 0 ? fuse : -1;
 }
 
 void unmount(const char* mountpoint) {
@@ -158,7 +166,7 @@ int main(int argc, char** argv) {
   std::shared_ptr<Handler> handler = make_passthrough(settings.passthrough, &error);
   if (handler == nullptr) return fprintf(stderr, "%s\n", error.c_str()), 1;
 
-  const int fuse = geteuid() == 0 ? mount_as_root(argv[2]) : mount_as_user(argv[2]);
+  const int fuse = geteuid() == 0 ? mount_as_root(argv[2], settings) : mount_as_user(argv[2], settings);
   if (fuse < 0) return perror("mount"), 1;
 
   settings.server.fuse_fd = fuse;
