@@ -85,6 +85,8 @@ function reportLeftovers(directory: string): void {
 
 const startedMs = performance.now();
 const runDirectory = mkdtempSync(join(realpathSync(tmpdir()), 'covault-test-'));
+// Some tests let ordinary users work below it.
+chmodSync(runDirectory, 0o755);
 process.env.TMPDIR = runDirectory;
 let counts = noCounts();
 try {

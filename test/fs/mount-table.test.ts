@@ -6,10 +6,10 @@ import { isWithin, mountAt, mountContaining, parseMountTable, readMountTable } f
 const table = parseMountTable(
   [
     '22 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw,errors=remount-ro',
-    '30 22 0:25 / /tmp rw,nosuid,nodev shared:2 master:1 - tmpfs tmpfs rw',
-    '42 30 0:39 / /tmp/with\\040space\\134\\011\\012 rw,relatime - fuse.covault covault rw,user_id=0',
-    '43 30 0:40 / /tmp/\xc3\xa4 ro - fuse.covault covault ro',
-    '44 42 0:41 /sub /tmp/with\\040space\\134\\011\\012 ro,noexec - fuse.sshfs host:/a\\040b rw',
+    '30 22 0:25 / /scratch rw,nosuid,nodev shared:2 master:1 - tmpfs tmpfs rw',
+    '42 30 0:39 / /scratch/with\\040space\\134\\011\\012 rw,relatime - fuse.covault covault rw,user_id=0',
+    '43 30 0:40 / /scratch/\xc3\xa4 ro - fuse.covault covault ro',
+    '44 42 0:41 /sub /scratch/with\\040space\\134\\011\\012 ro,noexec - fuse.sshfs host:/a\\040b rw',
     'not a line of it',
     '',
   ].join('\n'),
@@ -19,7 +19,7 @@ test('lines are taken apart, whatever optional fields they have', () => {
   assert.equal(table.length, 5);
   assert.deepEqual(table[1], {
     device: '0:25',
-    mountpoint: '/tmp',
+    mountpoint: '/scratch',
     options: ['rw', 'nosuid', 'nodev'],
     type: 'tmpfs',
     source: 'tmpfs',
@@ -28,13 +28,13 @@ test('lines are taken apart, whatever optional fields they have', () => {
 });
 
 test('escaped and non-ASCII names are read as they are', () => {
-  assert.equal(table[2]?.mountpoint, '/tmp/with space\\\t\n');
-  assert.equal(table[3]?.mountpoint, '/tmp/ä');
+  assert.equal(table[2]?.mountpoint, '/scratch/with space\\\t\n');
+  assert.equal(table[3]?.mountpoint, '/scratch/ä');
 });
 
 test('of several mounts at one place the last one is uppermost', () => {
-  assert.equal(mountAt(table, '/tmp/with space\\\t\n')?.device, '0:41');
-  assert.equal(mountAt(table, '/tmp/with'), undefined);
+  assert.equal(mountAt(table, '/scratch/with space\\\t\n')?.device, '0:41');
+  assert.equal(mountAt(table, '/scratch/with'), undefined);
 });
 
 test('a path is on the mount with the longest mountpoint above it', () => {
@@ -42,12 +42,12 @@ test('a path is on the mount with the longest mountpoint above it', () => {
   assert.deepEqual(
     [
       on('/'),
-      on('/var/tmp'),
-      on('/tmp'),
-      on('/tmp/x'),
-      on('/tmp/ä/deep'),
-      on('/tmp/äx'),
-      on('/tmp/with space\\\t\n/x'),
+      on('/var/scratch'),
+      on('/scratch'),
+      on('/scratch/x'),
+      on('/scratch/ä/deep'),
+      on('/scratch/äx'),
+      on('/scratch/with space\\\t\n/x'),
     ],
     ['254:0', '254:0', '0:25', '0:25', '0:40', '0:25', '0:41'],
   );
