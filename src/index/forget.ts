@@ -1,5 +1,13 @@
 /** Inodes that are gone from the data directory: their rows, contents, names below them. */
-import { applyLargeUpdate, applyUpdate, changeCount, changesPerTransaction, contentUpdate, rowOf } from './holdings.ts';
+import {
+  applyLargeUpdate,
+  applyUpdate,
+  changeCount,
+  changesPerTransaction,
+  contentUpdate,
+  removeRow,
+  rowOf,
+} from './holdings.ts';
 import { type InodeRow, inodeKey } from './layout.ts';
 import { namesIn, placeOf, removeName } from './names.ts';
 import type { IndexState } from './state.ts';
@@ -68,7 +76,7 @@ async function forgetLarge(state: IndexState, inode: bigint): Promise<void> {
 
 function forgetRow(state: IndexState, inode: bigint): void {
   const key = inodeKey(inode);
-  state.tables.inodes.remove(key);
+  removeRow(state, inode);
   dropTree(state, inode);
   if (state.stale.delete(inode)) state.tables.stale.remove(key);
   state.dirty.settle(inode, undefined);

@@ -35,7 +35,25 @@ export function rowOf(state: IndexState, inode: bigint): InodeRow | undefined {
 
 /** In a transaction. */
 export function putRow(state: IndexState, inode: bigint, row: InodeRow): void {
+  count(state, rowOf(state, inode), row);
   state.tables.inodes.put(inodeKey(inode), packRow(row));
+}
+
+/** In a transaction: only the row itself. */
+export function removeRow(state: IndexState, inode: bigint): void {
+  count(state, rowOf(state, inode), undefined);
+  state.tables.inodes.remove(inodeKey(inode));
+}
+
+function count({ totals }: IndexState, before: InodeRow | undefined, after: InodeRow | undefined): void {
+  if (before?.kind === 'file') {
+    totals.files--;
+    totals.bytes -= before.size;
+  }
+  if (after?.kind === 'file') {
+    totals.files++;
+    totals.bytes += after.size;
+  }
 }
 
 /** The segments of a row's content; none if it has no content. */

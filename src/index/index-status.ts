@@ -10,9 +10,11 @@ export interface IndexStatus {
   found: FoundIndex;
   /** Whether nothing waits to be applied, listed or hashed. */
   isLevel: boolean;
-  inodes: number;
+  /** Regular files, each inode once, and their bytes as last seen. */
+  files: number;
+  bytes: number;
   directories: number;
-  /** Distinct blocks and places where blocks are. */
+  /** Places where blocks are; a block may be in several. */
   blockPlaces: number;
   recipes: number;
   /** Since the index was opened. */
@@ -59,7 +61,8 @@ export function statusOf(parts: {
   return {
     found: parts.found,
     isLevel: waiting === 0 && parts.lastScan !== undefined && parts.failure === undefined,
-    inodes: tables.inodes.count(),
+    files: state.totals.files,
+    bytes: state.totals.bytes,
     directories: tables.directories.count(),
     blockPlaces: tables.blocks.count(),
     recipes: tables.recipes.count(),

@@ -22,6 +22,9 @@ export const metaKeys = {
   acknowledged: 'acknowledged',
   /** At this time every file that was not dirty was as its stamp says; nanoseconds since 1970. */
   levelAt: 'level-at',
+  /** Regular files by inode, and bytes of these as last seen. */
+  files: 'files',
+  bytes: 'bytes',
   /** 1 if a scan has walked the whole directory at least once. */
   scanned: 'scanned',
   /** Inode with which the rolling re-hash goes on. */

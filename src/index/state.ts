@@ -8,7 +8,7 @@ import type { CutParameters } from '../core/domain.ts';
 import { DirtyFiles } from './dirty.ts';
 import { FeedCollector } from './feed-collector.ts';
 import { inodeOfKey } from './layout.ts';
-import { metaKeys, readBig } from './meta.ts';
+import { metaKeys, readBig, readCount, writeCount } from './meta.ts';
 import { PathCache } from './path-cache.ts';
 import type { Extent } from './ranges.ts';
 import type { Tables } from './tables.ts';
@@ -34,6 +34,14 @@ export interface Counters {
   /** Files that a listing found changed without a mutation that told. */
   filesFoundChanged: number;
   misses: number;
+}
+
+/** Sums over all inode rows. */
+export interface Totals {
+  /** Regular files, each inode once. */
+  files: number;
+  /** Bytes of these, as last seen. */
+  bytes: number;
 }
 
 export interface StateOptions {
@@ -77,6 +85,7 @@ export class IndexState {
   readonly paths = new PathCache();
   readonly dirty: DirtyFiles;
   readonly feed: FeedCollector;
+  readonly totals: Totals;
   readonly counters: Counters = {
     bytesHashed: 0,
     filesHashed: 0,
@@ -94,14 +103,21 @@ export class IndexState {
     this.root = options.root;
     this.dirty = new DirtyFiles(options.tables, options.clock, options.cut.minBytes);
     this.feed = new FeedCollector(options.tables);
+    this.totals = {
+      files: readCount(options.tables, metaKeys.files),
+      bytes: readCount(options.tables, metaKeys.bytes),
+    };
     this.levelAtNs = readBig(options.tables, metaKeys.levelAt);
     for (const key of this.tables.stale.keys({})) this.stale.add(inodeOfKey(key));
   }
 
   /** One transaction, with its part of the feed. `work` must not wait and should take a few milliseconds at most. */
   async write<T>(work: () => T): Promise<T> {
+    const { files, bytes } = this.totals;
     const result = await this.tables.transaction(() => {
       const value = work();
+      if (this.totals.files !== files) writeCount(this.tables, metaKeys.files, this.totals.files);
+      if (this.totals.bytes !== bytes) writeCount(this.tables, metaKeys.bytes, this.totals.bytes);
       this.feed.seal();
       return value;
     });

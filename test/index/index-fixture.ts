@@ -37,6 +37,8 @@ export interface Sight {
   entries: string[];
   /** All digests held, ascending, in hexadecimal. */
   holdings: string[];
+  files: number;
+  bytes: number;
 }
 
 /** @param of an existing data directory; by default an empty one is made. */
@@ -78,7 +80,8 @@ export async function sightOf(index: LiveIndex): Promise<Sight> {
   try {
     const entries = [...(await entriesOf(cut))].map(([path, entry]) => `${path} ${describe(entry)}`);
     const { tree, name: _, ...attributes } = cut.root;
-    return { root: `${digestHex(tree)} ${describe(attributes)}`, entries, holdings: holdingsOf(index) };
+    const { files, bytes } = index.status();
+    return { root: `${digestHex(tree)} ${describe(attributes)}`, entries, holdings: holdingsOf(index), files, bytes };
   } finally {
     await cut.close();
   }
