@@ -54,7 +54,7 @@ const groupBytesMax = 16 * 1024 * 1024;
 const groupsPerPeer = 64;
 /** Speed taken for a peer when none was ever measured, bytes per second. Only ratios matter to the plan. */
 const bytesPerSecondGuess = 10e6;
-const rebalanceSteps = 2_000_000;
+const rebalanceSteps = 300_000;
 /** Up to this many groups the best assignment is searched for, within `exactSteps` tries. */
 const exactGroupsMax = 48;
 const exactSteps = 300_000;

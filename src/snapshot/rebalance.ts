@@ -11,6 +11,8 @@ import type { HolderSets } from './holder-sets.ts';
 
 /** Longest chain of peers tried. */
 const chainMax = 5;
+/** Groups of one peer that are tried. */
+const differentMax = 1024;
 /** Nearer to the lower bound than this is good enough: the peers' speeds are known less well. */
 export const goodEnough = 1.002;
 
@@ -75,9 +77,8 @@ class Search {
   relieve(worst: number): boolean {
     const limit = this.endOf(worst) * (1 - 1e-9);
     for (let chain = 1; chain <= chainMax; chain++) {
-      const members = this.#members[worst] as number[];
-      for (let index = members.length - 1; index >= 0 && this.stepsLeft > 0; index--) {
-        const group = members[index] as number;
+      for (const group of this.#differentMembers(worst)) {
+        if (this.stepsLeft <= 0) return false;
         this.#onChain[worst] = 1;
         const moved = this.#handOn(group, worst, limit, chain);
         this.#onChain[worst] = 0;
@@ -110,9 +111,7 @@ class Search {
   #makeRoom(group: number, peer: number, limit: number, chain: number): boolean {
     const from = this.#peerOf[group] as number;
     const bytes = this.#groups.bytes[group] as number;
-    const members = this.#members[peer] as number[];
-    for (let index = members.length - 1; index >= 0; index--) {
-      const other = members[index] as number;
+    for (const other of this.#differentMembers(peer)) {
       if (--this.stepsLeft <= 0) return false;
       if (this.endOf(peer, bytes - (this.#groups.bytes[other] as number)) >= limit) continue;
       this.#move(group, peer);
@@ -123,6 +122,21 @@ class Search {
       this.#move(group, from);
     }
     return false;
+  }
+
+  /** Groups of `peer`, of those with the same holders and size only one: what does not help with it does with none. */
+  #differentMembers(peer: number): number[] {
+    const seen = new Set<number>();
+    const different: number[] = [];
+    const members = this.#members[peer] as number[];
+    for (let index = members.length - 1; index >= 0 && different.length < differentMax; index--) {
+      const group = members[index] as number;
+      const key = (this.#groups.sets[group] as number) * 2 ** 32 + (this.#groups.bytes[group] as number);
+      if (seen.has(key)) continue;
+      seen.add(key);
+      different.push(group);
+    }
+    return different;
   }
 
   /** Live holders of `group` but for `from`, the first to finish first. */

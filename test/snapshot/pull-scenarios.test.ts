@@ -4,7 +4,7 @@ import { describe, test } from 'node:test';
 import type { Fault } from './fake-peers.ts';
 import { checkInvariants, type Outcome, peerName, runPull, type World } from './pull-world.ts';
 
-const blockCount = 1200;
+const blockCount = 800;
 const blockBytes = 256 * 1024;
 const totalBytes = blockCount * blockBytes;
 const megabit = 1e6 / 8;
@@ -61,14 +61,14 @@ describe('a pull from several peers', () => {
   });
 
   const faults: Record<string, Fault> = {
-    stalls: { kind: 'stalls', after: 100 },
-    dies: { kind: 'dies', after: 100 },
+    stalls: { kind: 'stalls', after: 70 },
+    dies: { kind: 'dies', after: 70 },
     'restarts twice': { kind: 'restarts', after: 50, times: 2 },
-    'drops to 1 % of its speed': { kind: 'slows', after: 100, share: 0.01 },
-    'serves wrong bytes': { kind: 'lies', after: 100 },
-    'serves truncated blocks': { kind: 'truncates', after: 100 },
-    'serves short answers': { kind: 'short', after: 100 },
-    'serves without end': { kind: 'endless', after: 100 },
+    'drops to 1 % of its speed': { kind: 'slows', after: 70, share: 0.01 },
+    'serves wrong bytes': { kind: 'lies', after: 70 },
+    'serves truncated blocks': { kind: 'truncates', after: 70 },
+    'serves short answers': { kind: 'short', after: 70 },
+    'serves without end': { kind: 'endless', after: 70 },
     'denies having anything': { kind: 'lacks', share: 1 },
     'has lost half': { kind: 'lacks', share: 0.5 },
     'is busy at first': { kind: 'busy', times: 3 },
@@ -84,7 +84,7 @@ describe('a pull from several peers', () => {
 
   for (const kind of ['lies', 'truncates', 'endless'] as const) {
     test(`names and drops a peer that ${kind}`, async () => {
-      const { result, channel } = await run(worldOf(equalLinks, { fault: { kind, after: 100 } }));
+      const { result, channel } = await run(worldOf(equalLinks, { fault: { kind, after: 70 } }));
       assert.deepEqual(
         result.dropped.map(({ peer, reason }) => [peer, reason.kind]),
         [[peerName(0), 'lied']],
@@ -133,8 +133,8 @@ describe('a pull from several peers', () => {
     const outcome = await runPull(world);
     checkInvariants(world, outcome);
     assert.equal(outcome.result, undefined);
-    assert.match(String(outcome.error), /laptop does not send 590 blocks that nobody else has/);
+    assert.match(String(outcome.error), /laptop does not send 390 blocks that nobody else has/);
     assert.equal((outcome.error as { code?: string }).code, 'E_UNAVAILABLE');
-    assert.equal(outcome.stored.size, 610);
+    assert.equal(outcome.stored.size, 410);
   });
 });

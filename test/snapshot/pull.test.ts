@@ -42,7 +42,7 @@ describe('a pull', () => {
   test('stores every block once and right, and spares the source, whatever peers do', async () => {
     await fc.assert(
       fc.asyncProperty(world, async (some) => checkInvariants(some, await runPull(some))),
-      { numRuns: 400 },
+      { numRuns: 200 },
     );
   });
 
@@ -53,7 +53,7 @@ describe('a pull', () => {
         assert.equal(one.seconds, other.seconds);
         assert.deepEqual(one.channel.traffic.asked, other.channel.traffic.asked);
       }),
-      { numRuns: 50 },
+      { numRuns: 25 },
     );
   });
 });
