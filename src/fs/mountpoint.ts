@@ -1,7 +1,9 @@
 /** Decides whether and where may be mounted: every refusal is made here, before anything is changed. */
-import { lstat, readdir, realpath, stat } from 'node:fs/promises';
+import type { Stats } from 'node:fs';
+import { readdir, realpath, stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { CovaultError, systemErrorCode } from '../core/errors.ts';
+import { askServer } from './mount-probe.ts';
 import {
   covaultMountType,
   isWithin,
@@ -67,48 +69,75 @@ export async function checkTreeMountpoint(path: string, detach: Detach): Promise
   return mountpoint;
 }
 
-/** The directory at `path` without symlinks, after dead mounts upon it have been taken away. */
+/**
+ * The directory at `path` without symlinks, after dead mounts upon it have been taken away. A mount of ours is asked
+ * whether it lives before anything else touches it: what does not answer would hold up the asker.
+ */
 async function livingDirectory(path: string, what: string, detach: Detach): Promise<string> {
-  const place = await resolvePlace(path, what);
-  for (let i = 0; i < deadMountsMax && (await isDead(place)); i++) {
-    const mounted = mountAt(await readMountTable(), place);
-    if (mounted?.type !== covaultMountType) {
-      throw new CovaultError('E_MOUNT', `${what} ${place} is a mount whose server is gone`, {
-        hint: `take it away with \`umount --lazy ${place}\``,
-      });
-    }
-    await detach(place);
+  const absolute = resolve(path);
+  const unresolved = join(await resolvePath(dirname(absolute), what), basename(absolute));
+  await detachDead(unresolved, detach);
+  const place = await resolvePath(unresolved, what);
+  if (place !== unresolved) await detachDead(place, detach);
+  if (!(await attributesOf(place, what)).isDirectory()) {
+    throw new CovaultError('E_BAD_INPUT', `${what} ${path} is not a directory`);
   }
-  if (!(await stat(place)).isDirectory()) throw new CovaultError('E_BAD_INPUT', `${what} ${path} is not a directory`);
   return place;
 }
 
-async function resolvePlace(path: string, what: string): Promise<string> {
-  const absolute = resolve(path);
+async function detachDead(place: string, detach: Detach): Promise<void> {
+  for (let i = 0; i < deadMountsMax; i++) {
+    const isOurs = mountAt(await readMountTable(), place)?.type === covaultMountType;
+    if (!isOurs || !(await isDead(place))) return;
+    await detach(place);
+  }
+}
+
+async function resolvePath(path: string, what: string): Promise<string> {
   try {
-    return await realpath(absolute);
+    return await realpath(path);
   } catch (cause) {
     const code = systemErrorCode(cause);
-    // A dead mount cannot be looked at, but the way to it can.
-    if (code === 'ENOTCONN') return join(await realpath(dirname(absolute)), basename(absolute));
     if (code === 'ENOENT') {
       throw new CovaultError('E_NOT_FOUND', `${what} ${path} does not exist`, {
         hint: `make it with \`mkdir -p ${path}\``,
       });
     }
     if (code === 'ENOTDIR') throw new CovaultError('E_BAD_INPUT', `${what} ${path} is not a directory`, { cause });
-    throw new CovaultError('E_IO', `${what} ${path} cannot be reached (${code})`, { cause });
+    throw unreachable(path, what, cause);
   }
 }
 
-async function isDead(place: string): Promise<boolean> {
+async function attributesOf(place: string, what: string): Promise<Stats> {
   try {
-    await lstat(place);
-    return false;
+    return await stat(place);
   } catch (cause) {
-    if (systemErrorCode(cause) === 'ENOTCONN') return true;
-    throw new CovaultError('E_IO', `${place} cannot be reached (${systemErrorCode(cause)})`, { cause });
+    throw unreachable(place, what, cause);
   }
+}
+
+function unreachable(place: string, what: string, cause: unknown): CovaultError {
+  if (!isDeadMountError(systemErrorCode(cause))) {
+    return new CovaultError('E_IO', `${what} ${place} cannot be reached (${systemErrorCode(cause)})`, { cause });
+  }
+  return new CovaultError('E_MOUNT', `${what} ${place} is on a mount whose server is gone`, {
+    cause,
+    hint: 'take it away with `umount --lazy`',
+  });
+}
+
+/** The first is what a dead mount answers; the others come while its connection is being taken down. */
+function isDeadMountError(code: string | undefined): boolean {
+  return code !== undefined && ['ENOTCONN', 'ECONNABORTED', 'ECANCELED'].includes(code);
+}
+
+/** @throws CovaultError `E_MOUNT` if the server of the mount neither answers nor is gone. */
+async function isDead(place: string): Promise<boolean> {
+  const error = await askServer(place);
+  if (error !== undefined) return isDeadMountError(error);
+  throw new CovaultError('E_MOUNT', `${place} is mounted by Covault, but its daemon does not answer`, {
+    hint: `end that daemon, or take the mount away with \`umount --lazy ${place}\``,
+  });
 }
 
 function refuseOurOwn(table: readonly MountEntry[], dataDirectory: string, mountpoint: string): void {

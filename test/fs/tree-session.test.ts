@@ -225,7 +225,6 @@ test('a tree whose process was killed is mounted again at once', { skip }, async
   const { data: at, path } = await createSandbox(t);
   const killed = await mountInvented(t, { at });
   await killed.kill('SIGKILL');
-  await assert.rejects(stat(at), { code: 'ENOTCONN' });
   const daemon = await mountInvented(t, { at });
   assert.equal(await readFile(daemon.path('plain'), 'utf8'), 'plain content\n');
   assert.deepEqual(await mountsWithin(path), [at]);
