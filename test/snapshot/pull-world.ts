@@ -136,7 +136,7 @@ function neededOf(world: World): NeededBlocks {
 /** At least four bytes, different for every block; what is far from both ends is left to chance. */
 function contentOf(block: number, length: number): Uint8Array {
   const bytes = Buffer.allocUnsafe(length)
-    .fill(0, 0, 16)
+    .fill(0, 0, Math.min(16, length))
     .fill(0, Math.max(0, length - 16));
   bytes.writeUInt32LE(block, length - 4);
   return bytes;
