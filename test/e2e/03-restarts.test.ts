@@ -91,7 +91,12 @@ test('a client that is killed while files are written mounts again at once and k
   await once(writer.stdout, 'data');
   await laptop.daemon.stop('SIGKILL');
   await once(writer, 'exit');
-  assert.throws(() => fs.readdirSync(laptop.data), { code: 'ENOTCONN' }, 'the dead mount is still in its place');
+  // What is under way while the connection ends is aborted, what comes later finds none.
+  assert.throws(
+    () => fs.readdirSync(laptop.data),
+    { code: /^(ENOTCONN|ECONNABORTED)$/ },
+    'the dead mount is in its place',
+  );
 
   laptop = await stage.mountClient('laptop');
   assert.notEqual(laptop.daemon.ready.index, 'clean');
