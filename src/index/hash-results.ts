@@ -2,7 +2,6 @@
  * What workers found, put into the tables: as the content if nothing changed while they read, or if what changed is
  * known and will be read again; otherwise the file stays dirty, to be read again later.
  */
-import type { Recipe } from '../core/recipe.ts';
 import { assembled } from './content.ts';
 import {
   applyLargeUpdate,
@@ -114,8 +113,12 @@ export class HashCommitter {
       this.#state.counters.filesHashed++;
     }
     const row = rowOf(this.#state, inode);
-    if (!flight || flight.isVoid || row?.kind !== 'file') return undefined;
+    if (!flight || row?.kind !== 'file') return undefined;
     const back = () => this.#state.write(() => flight.later && this.#state.dirty.mark(inode, flight.later));
+    if (flight.isVoid) {
+      await back();
+      return undefined;
+    }
     switch (outcome.kind) {
       case 'read': {
         const prepared = this.#prepare(outcome, { flight, row, readAtNs });
@@ -172,7 +175,7 @@ export class HashCommitter {
     return {
       update: contentUpdate(state, inode, row, recipe),
       later,
-      row: nextRow(row, { recipe, flight, after, isSettled, readAtNs }),
+      row: nextRow(row, { flight, after, isSettled, readAtNs }),
     };
   }
 
@@ -184,8 +187,8 @@ export class HashCommitter {
     change();
     putRow(state, inode, { ...row, content: update.content });
     state.dirty.settle(inode, later);
-    if (row.stamp) state.unreadable.delete(inode);
-    if (row.stamp && row.stamp.ctimeNs !== row.ctimeNs) state.drifted.set(inode, state.lookSerial);
+    if (update.content) state.unreadable.delete(inode);
+    if (update.content && row.stamp?.ctimeNs !== row.ctimeNs) state.drifted.set(inode, ++state.lookSerial);
     const isOther = changeCount(update) > 0 || before?.content?.size !== update.content?.size;
     if (
       isOther ||
@@ -212,11 +215,13 @@ export class HashCommitter {
 
 function nextRow(
   row: InodeRow,
-  how: { recipe: Recipe; flight: Flight; after: FileTimes; isSettled: boolean; readAtNs: bigint },
+  how: { flight: Flight; after: FileTimes; isSettled: boolean; readAtNs: bigint },
 ): InodeRow {
   const { flight, after } = how;
   const times = flight.isLooked ? {} : { size: after.size, mtimeNs: after.mtimeNs, ctimeNs: after.ctimeNs };
-  return { ...row, ...times, stamp: how.isSettled ? stampOf(after, how.readAtNs) : undefined };
+  // Only who has read all of a file can vouch for it; a barrier does for the rest.
+  const isVouched = how.isSettled && flight.isWhole;
+  return { ...row, ...times, stamp: isVouched ? stampOf(after, how.readAtNs) : undefined };
 }
 
 function sameTimes(a: FileTimes, b: FileTimes): boolean {

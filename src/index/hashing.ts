@@ -193,8 +193,9 @@ export class Hashing {
 
   #send(files: HashFile[]): void {
     const readAtNs = this.#state.nowNs();
-    for (const { inode } of files) {
-      this.#state.flights.set(inode, { readAtNs, later: undefined, isLooked: false, isVoid: false });
+    for (const { inode, old } of files) {
+      const isWhole = old === undefined;
+      this.#state.flights.set(inode, { readAtNs, isWhole, later: undefined, isLooked: false, isVoid: false });
     }
     const arrived = (outcomes: HashOutcome[]) => {
       for (const outcome of outcomes) this.#results.push({ outcome, readAtNs });

@@ -96,7 +96,7 @@ function checkContent(state: IndexState, row: InodeRow, seen: NodeState, { by }:
   if (by === 'listed') {
     if (isStampOf(row.stamp, seen, state) && row.content?.size === seen.size) return;
     const flight = state.flights.get(inode);
-    if (flight && flight.readAtNs > state.doubtSinceNs) return;
+    if (flight?.isWhole && flight.readAtNs > state.doubtSinceNs) return;
     if (!flight && state.dirty.has(inode) && state.dirty.extentOf(inode) === 'whole') return;
     if (flight) flight.later = 'whole';
     state.dirty.mark(inode, 'whole');

@@ -1,8 +1,9 @@
 /**
- * Stamps: the state a file had when its content was read. A scan takes a file whose state is not that of its stamp for
- * changed. A change of attributes alone, of which mutations told, gives the file a new ctime without a new content; it
- * has *drifted* from its stamp. The stamp follows only at a barrier, when all mutations made before are known: until
- * then a content mutation that explains the new ctime could be lost in a crash.
+ * Stamps: the state a file had when its content was read. A scan takes a file whose state is not that of its stamp, or
+ * that has none, for changed. Two things leave a file level without a stamp that says so; it has *drifted*. A change of
+ * attributes alone gives it a new ctime without a new content. And a reading of those parts only that mutations named
+ * cannot vouch for the others, since coarser mutations about them may be on their way. The stamp of a drifted file is
+ * set at a barrier, when all mutations made before are known: until then one could be lost in a crash.
  */
 import { putRow, rowOf } from './holdings.ts';
 import type { Stamp } from './layout.ts';
@@ -71,6 +72,6 @@ function follow(state: IndexState, inode: bigint, timeNs: bigint): void {
   state.drifted.delete(inode);
   if (state.flights.has(inode) || state.dirty.has(inode)) return;
   const row = rowOf(state, inode);
-  if (row?.kind !== 'file' || row.stamp === undefined || row.content?.size !== row.size) return;
+  if (row?.kind !== 'file' || row.content?.size !== row.size || state.unsettled.has(inode)) return;
   putRow(state, inode, { ...row, stamp: stampOf(row, timeNs) });
 }

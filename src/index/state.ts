@@ -17,6 +17,8 @@ import type { Tables } from './tables.ts';
 export interface Flight {
   /** Wall-clock time before it was told. */
   readAtNs: bigint;
+  /** It reads the whole file, not only what is known to have changed. */
+  isWhole: boolean;
   /** What was reported as written since the worker was told. */
   later: Extent | undefined;
   /** Its attributes were looked at since; the worker's may be older. */
@@ -68,13 +70,13 @@ export class IndexState {
   /** Directories that must be listed; true: with all below them. */
   readonly unlisted = new Map<bigint, boolean>();
   readonly flights = new Map<bigint, Flight>();
-  /** Files that are level though their ctime is not that of their stamp, with the look that saw it; see `stamps.ts`. */
+  /** Files that are level though their stamp does not say so, with the look that found it; see `stamps.ts`. */
   readonly drifted = new Map<bigint, number>();
   /** Files that went on changing while they were read, however often. */
   readonly unsettled = new Set<bigint>();
   /** Since then nothing was said to have changed without being told what; contents read later are not doubted. */
   doubtSinceNs = 0n;
-  /** Number of the last look at attributes. */
+  /** Counts looks at attributes and readings of contents, to tell which came before a barrier. */
   lookSerial = 0;
   /** See `metaKeys.levelAt`. */
   levelAtNs: bigint;

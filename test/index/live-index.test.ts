@@ -208,6 +208,27 @@ describe('what a directory may contain', () => {
   });
 });
 
+test('a file of which parts were read again is read as a whole when anything may have changed', async (t) => {
+  const fixture = await makeFixture(t);
+  const directory = new RecordedDirectory(fixture.data);
+  directory.create('file', noise(1, 200_000));
+  directory.take();
+  const index = await opened(fixture, directory);
+  await index.level();
+  directory.write('file', 10_000, noise(2, 100));
+  directory.take();
+  directory.write('file', 150_000, noise(3, 100));
+  // One write is told now, the other only as "something in here", long after.
+  index.consume(directory.take());
+  const hashed = index.status().bytesHashed;
+  while (index.status().bytesHashed === hashed || index.status().filesDirty > 0) {
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  await new Promise((resolve) => setTimeout(resolve, 2200));
+  index.consume([{ kind: 'subtree', inode: directory.inode('') }]);
+  assert.deepEqual(await sightOf(index), await fixture.fresh());
+});
+
 describe('cuts', () => {
   test('a cut stays what it was while the directory goes on', async (t) => {
     const fixture = await makeFixture(t);
