@@ -18,8 +18,7 @@ Lease Descriptors::find(uint64_t node) {
   return entry->lease;
 }
 
-Lease Descriptors::insert(uint64_t node, FileDescriptor fd, Access access) {
-  Lease lease = std::make_shared<OpenDescriptor>(std::move(fd), access);
+Lease Descriptors::insert(uint64_t node, Lease lease) {
   std::vector<Lease> evicted;
   Shard& shard = this->shard(node);
   const std::lock_guard lock(shard.mutex);
@@ -66,13 +65,18 @@ void Descriptors::unpin(uint64_t node) {
   evict_locked(shard, shard_max_, &evicted);
 }
 
-void Descriptors::drop(uint64_t node) {
-  Lease dropped;
+void Descriptors::drop(uint64_t node) { drop(node, true); }
+
+void Descriptors::drop_unpinned(uint64_t node) { drop(node, false); }
+
+void Descriptors::drop(uint64_t node, bool pinned_too) {
+  Lease dropped;  // closed after the lock was given back
   Shard& shard = this->shard(node);
   const std::lock_guard lock(shard.mutex);
   const auto found = shard.by_node.find(node);
   if (found == shard.by_node.end()) return;
   const auto entry = found->second;
+  if (entry->pinned && !pinned_too) return;
   dropped = std::move(entry->lease);
   shard.by_node.erase(found);
   (entry->pinned ? shard.pinned : shard.recent).erase(entry);

@@ -25,6 +25,8 @@ struct OpenDescriptor {
   OpenDescriptor(FileDescriptor descriptor, Access access_kind) : fd(std::move(descriptor)), access(access_kind) {}
   FileDescriptor fd;
   Access access;
+  // Every write goes to the end of the file, whatever its offset: the file has the append-only attribute.
+  bool append_only = false;
   // Held while the position of a directory is moved and entries are read from it.
   std::mutex position;
 };
@@ -40,11 +42,15 @@ class Descriptors {
   // Null if there is none.
   Lease find(uint64_t node);
   // Keeps a descriptor, in place of one the node may have had; a pin stays.
-  Lease insert(uint64_t node, FileDescriptor fd, Access access);
+  Lease insert(uint64_t node, FileDescriptor fd, Access access) {
+    return insert(node, std::make_shared<OpenDescriptor>(std::move(fd), access));
+  }
+  Lease insert(uint64_t node, Lease lease);
   // Keeps the descriptor of a node until it is dropped. False if there is none.
   bool pin(uint64_t node);
   void unpin(uint64_t node);
   void drop(uint64_t node);
+  void drop_unpinned(uint64_t node);
   // Closes half of what is not pinned: the process has run out of descriptors.
   void shrink();
 
@@ -65,6 +71,7 @@ class Descriptors {
     std::unordered_map<uint64_t, std::list<Entry>::iterator> by_node;
   };
   Shard& shard(uint64_t node) { return shards_[(node ^ (node >> 4)) % kShards]; }
+  void drop(uint64_t node, bool pinned_too);
   static void evict_locked(Shard& shard, size_t keep, std::vector<Lease>* evicted);
 
   const size_t shard_max_;

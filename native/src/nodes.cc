@@ -138,19 +138,22 @@ int Nodes::open_node(uint64_t node, int flags) {
   const Inodes::Inode* inode = inodes_.find(node);
   if (inode == nullptr) return -ESTALE;
   reopened_.fetch_add(1, std::memory_order_relaxed);
-  const bool by_path = (flags & O_PATH) != 0;
-  // What is held already can always be opened again, even without a name.
-  for (Descriptors* cache : {&paths_, &files_}) {
-    const Lease held = by_path ? nullptr : cache->find(node);
-    if (held == nullptr) continue;
-    const int fd = ::open(through_proc(held->fd.get()).c_str(), flags & ~O_NOFOLLOW);
-    return fd >= 0 ? fd : -errno;
+  if (inode->identity.handle.bytes > 0) {
+    const int fd = open_by_handle(inode->identity, flags);
+    if (fd != -ESTALE) return fd;
   }
-  if (inode->identity.handle.bytes > 0) return open_by_handle(inode->identity, flags);
-  const int found = open_by_name(node, inode->identity);
-  if (found < 0 || by_path) return found;
-  const FileDescriptor held(found);
-  const int fd = ::open(through_proc(held.get()).c_str(), flags & ~O_NOFOLLOW);
+  // Without a handle, or without a name: what is held already can always be opened again.
+  Lease held = paths_.find(node);
+  if (held == nullptr) held = files_.find(node);
+  FileDescriptor found;
+  if (held == nullptr) {
+    if (inode->identity.handle.bytes > 0) return -ESTALE;
+    const int fd = open_by_name(node, inode->identity);
+    if (fd < 0 || (flags & O_PATH) != 0) return fd;
+    found = FileDescriptor(fd);
+  }
+  const int source = held != nullptr ? held->fd.get() : found.get();
+  const int fd = ::open(through_proc(source).c_str(), flags & ~O_NOFOLLOW);
   return fd >= 0 ? fd : -errno;
 }
 
@@ -185,13 +188,16 @@ Lease Nodes::data(uint64_t node, Access access, int* error) {
   // executable beside it.
   const int mode = access == Access::kReadWrite ? O_RDWR : O_RDONLY;
   int fd = open_retrying(node, mode | kFlags);
-  // An append-only file is written at its end and nowhere else.
-  if (fd == -EPERM && access == Access::kReadWrite) fd = open_retrying(node, mode | O_APPEND | kFlags);
+  // A file with the append-only attribute can be opened for appending alone.
+  const bool append_only = fd == -EPERM && access == Access::kReadWrite;
+  if (append_only) fd = open_retrying(node, mode | O_APPEND | kFlags);
   if (fd < 0) {
     *error = -fd;
     return nullptr;
   }
-  return files_.insert(node, FileDescriptor(fd), access);
+  Lease lease = std::make_shared<OpenDescriptor>(FileDescriptor(fd), access);
+  lease->append_only = append_only;
+  return files_.insert(node, std::move(lease));
 }
 
 Lease Nodes::directory(uint64_t node, int* error) {

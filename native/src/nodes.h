@@ -36,6 +36,9 @@ class Nodes {
   // A descriptor from which the entries of a directory can be read.
   Lease directory(uint64_t node, int* error);
 
+  // The next use of the file's contents opens it again: what may be done with it has changed.
+  void forget_data(uint64_t node) { files_.drop_unpinned(node); }
+
   // Counts a lookup of what `name` in `parent` is, whose attributes are `status`. Returns the node id.
   uint64_t remember(const Lease& parent, uint64_t parent_node, const char* name, const struct stat& status);
   // The same for an open descriptor (a new file; `name` is empty for O_TMPFILE), which becomes the node's data

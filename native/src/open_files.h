@@ -18,9 +18,10 @@ namespace covault {
 class OpenFiles {
  public:
   // Handles are never 0 and never used again.
-  uint64_t add(FileDescriptor fd, Access access) {
+  uint64_t add(FileDescriptor fd, Access access, bool append_only = false) {
     const uint64_t handle = next_.fetch_add(1, std::memory_order_relaxed);
     Lease lease = std::make_shared<OpenDescriptor>(std::move(fd), access);
+    lease->append_only = append_only;
     Shard& shard = this->shard(handle);
     const std::lock_guard lock(shard.mutex);
     shard.files.emplace(handle, std::move(lease));

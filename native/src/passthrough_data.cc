@@ -1,6 +1,7 @@
 // Contents of files: OPEN, READ, WRITE, RELEASE, FSYNC, SYNCFS, FALLOCATE, LSEEK, COPY_FILE_RANGE.
 #include <fcntl.h>
 #include <linux/falloc.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -27,6 +28,17 @@ ssize_t write_all(int fd, Bytes content, off_t offset) {
   return static_cast<ssize_t>(done);
 }
 
+// The part of `content` that goes behind the end of a file that can only be appended to; empty = not permitted. Pages
+// written back later may begin before the end, with what stands there already.
+Bytes appendable(int fd, Bytes content, uint64_t offset, bool cached) {
+  struct stat status;
+  if (fstat(fd, &status) != 0) return {};
+  const auto size = static_cast<uint64_t>(status.st_size);
+  if (offset == size) return content;
+  if (!cached || offset > size || size - offset >= content.size()) return {};
+  return content.subspan(size - offset);
+}
+
 }  // namespace
 
 Outcome PassthroughHandler::open(const Request& request, const wire::OpenIn& in, Reply& reply) {
@@ -48,12 +60,12 @@ Outcome PassthroughHandler::open(const Request& request, const wire::OpenIn& in,
       fd = FileDescriptor(::open(path.c_str(), flags | O_WRONLY));
       out.open_flags |= wire::kOpenDirectIo;
     }
-    // An append-only file may be opened for appending alone.
-    if (!fd.is_open() && errno == EPERM && wanted != O_RDONLY) {
-      fd = FileDescriptor(::open(path.c_str(), flags | wanted | O_APPEND));
-    }
+    // A file with the append-only attribute may be opened for appending alone.
+    const bool append_only =
+        !fd.is_open() && errno == EPERM && wanted != O_RDONLY && (static_cast<int>(in.flags) & O_APPEND) != 0;
+    if (append_only) fd = FileDescriptor(::open(path.c_str(), flags | wanted | O_APPEND));
     if (!fd.is_open()) return errno;
-    out.handle = open_files_.add(std::move(fd), access);
+    out.handle = open_files_.add(std::move(fd), access, append_only);
   }
   reply.put(out);
   return 0;
@@ -84,8 +96,14 @@ Outcome PassthroughHandler::write(const Request& request, const wire::WriteIn& i
   credentials::take(cached ? 0 : request.uid, cached ? 0 : request.gid);
   credentials::keep_setid_bits(!kill);
   const InodeKey key = this->key(request.node);
-  const ssize_t count = changes_.content(
-      key, in.offset, [&] { return write_all(lease->fd.get(), content, static_cast<off_t>(in.offset)); });
+  const ssize_t count = changes_.content(key, in.offset, [&]() -> ssize_t {
+    const int fd = lease->fd.get();
+    if (!lease->append_only) return write_all(fd, content, static_cast<off_t>(in.offset));
+    const Bytes rest = appendable(fd, content, in.offset, cached);
+    errno = EPERM;
+    if (rest.empty() || write_all(fd, rest, 0) != static_cast<ssize_t>(rest.size())) return -1;
+    return static_cast<ssize_t>(content.size());
+  });
   if (count < 0) return errno;
   reply.put(wire::WriteOut{.size = static_cast<uint32_t>(count), .padding = 0});
   return 0;

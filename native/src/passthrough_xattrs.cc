@@ -145,6 +145,8 @@ Outcome PassthroughHandler::ioctl(const Request& request, const wire::IoctlIn& i
   const auto act = [&] { return ::ioctl(lease->fd.get(), in.command, buffer.data()); };
   const int result = sets ? changes_.attributes(key(request.node), act) : act();
   if (result < 0) return errno;
+  // The immutable and append-only attributes count when a file is opened, so it must not stay open.
+  if (sets) nodes_->forget_data(request.node);
   reply.put(wire::IoctlOut{.result = result, .flags = 0, .in_iovs = 0, .out_iovs = 0});
   if (!sets) reply.use_space(bytes);
   return 0;
