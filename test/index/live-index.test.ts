@@ -1,17 +1,28 @@
 /** What the index promises of single situations: costs, odd names, links, holes, moments. */
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
 import * as fs from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { isCovaultError } from '../../src/core/errors.ts';
 import type { Mutation } from '../../src/core/mutation.ts';
 import { makeNode, openNode } from '../../src/fs/native.ts';
 import { cutsMax } from '../../src/index/cuts.ts';
 import type { LiveIndex } from '../../src/index/live-index.ts';
+import { ordinaryUser } from '../support/mount-daemon.ts';
+import { needsMountAsUser, needsRoot } from '../support/requirements.ts';
 import { entriesOf, type Fixture, holdingsOf, makeFixture, noise, sightOf, testDomain } from './index-fixture.ts';
 import { RecordedDirectory } from './recorded-directory.ts';
 
 const { maxBytes } = testDomain.cut;
+
+/** Acting as another user; whether that one may mount does not matter here. */
+function needsOrdinaryUser(): false | string {
+  const missing = needsRoot() || needsMountAsUser();
+  return missing && /root|cannot read/.test(missing) ? missing : false;
+}
 
 /** An index over a directory that reports; what was reported is delivered when the index asks to settle. */
 async function opened(
@@ -186,6 +197,56 @@ describe('what a directory may contain', () => {
     await single.close();
     assert.deepEqual(await sightOf(index), await fixture.fresh());
     assert.equal(index.status().bytesHashed, hashed);
+  });
+
+  test('what cannot be read is named, and the rest is there', { skip: needsOrdinaryUser() }, async (t) => {
+    const fixture = await makeFixture(t);
+    fs.writeFileSync(join(fixture.data, 'open'), noise(1, 5000));
+    fs.writeFileSync(join(fixture.data, 'secret'), noise(2, 5000), { mode: 0o600 });
+    fs.mkdirSync(join(fixture.data, 'closed'), { mode: 0o700 });
+    fs.writeFileSync(join(fixture.data, 'closed', 'hidden'), noise(3, 5000));
+    fs.chmodSync(join(fixture.data, '..'), 0o755);
+    const { uid, gid } = ordinaryUser;
+    fs.chownSync(fixture.state, uid, gid);
+    const child = fileURLToPath(new URL('./unreadable-child.ts', import.meta.url));
+    const command = [
+      `--reuid=${uid}`,
+      `--regid=${gid}`,
+      '--clear-groups',
+      process.execPath,
+      child,
+      fixture.data,
+      fixture.state,
+    ];
+    const { stdout } = await promisify(execFile)('setpriv', command);
+    assert.deepEqual(JSON.parse(stdout), {
+      exceptions: ['closed: cannot be read (EACCES)', 'secret: cannot be read (EACCES)'],
+      names: ['closed', 'open', 'secret'],
+      isMissing: true,
+      unreadable: 2,
+    });
+  });
+
+  test('another file system mounted within stands for an empty directory', { skip: needsRoot() }, async (t) => {
+    const fixture = await makeFixture(t);
+    const mountpoint = join(fixture.data, 'mounted');
+    fs.mkdirSync(mountpoint);
+    fs.writeFileSync(join(fixture.data, 'file'), noise(1, 5000));
+    await promisify(execFile)('mount', ['-t', 'tmpfs', 'covault-test', mountpoint]);
+    try {
+      fs.writeFileSync(join(mountpoint, 'foreign'), noise(2, 5000));
+      const index = await fixture.open();
+      const cut = await index.openCut();
+      const entries = await entriesOf(cut);
+      assert.deepEqual([...entries.keys()].sort(), ['file', 'mounted']);
+      assert.equal(entries.get('mounted')?.kind, 'directory');
+      await cut.close();
+      assert.equal(index.status().foreign, 1);
+      assert.equal(index.status().bytesHashed, 5000);
+      await index.close();
+    } finally {
+      await promisify(execFile)('umount', [mountpoint]);
+    }
   });
 
   test('an inode number used again is another file', async (t) => {
