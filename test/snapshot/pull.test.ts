@@ -33,6 +33,7 @@ const world: fc.Arbitrary<World> = fc
         fault: fc.oneof(
           { weight: 4, arbitrary: fc.constant<Fault>({ kind: 'none' }) },
           fc.record({ kind: fc.constant('dies' as const), after: fc.nat(10) }),
+          fc.record({ kind: fc.constant('lacks' as const), share: fc.double({ min: 0, max: 1, noNaN: true }) }),
         ),
       }),
     }),
