@@ -9,27 +9,6 @@ namespace {
 constexpr size_t kTargetBytesMax = 4095;
 constexpr size_t kXattrNameBytesMax = 255;
 
-// Takes the extensions off the end of `arguments` and notes the group they may name. A creating request that carries
-// more than one group, or anything unknown, is served without it.
-void read_extensions(const wire::InHeader& header, Arguments& arguments, Request& request) {
-  Bytes rest = arguments.take_tail(size_t{header.extension_words} * 8);
-  while (rest.size() >= sizeof(wire::ExtensionHeader)) {
-    wire::ExtensionHeader extension;
-    std::memcpy(&extension, rest.data(), sizeof(extension));
-    if (extension.size < sizeof(extension) || extension.size > rest.size()) return;
-    const Bytes content = rest.subspan(sizeof(extension), extension.size - sizeof(extension));
-    if (extension.type == wire::kExtensionGroups && content.size() >= 2 * sizeof(uint32_t)) {
-      uint32_t words[2];
-      std::memcpy(words, content.data(), sizeof(words));
-      if (words[0] >= 1) {
-        request.has_group = true;
-        request.group = words[1];
-      }
-    }
-    rest = rest.subspan(std::min(rest.size(), wire::record_align(extension.size)));
-  }
-}
-
 // One decoder per group of operations; kMalformed when the arguments do not fit.
 class Decoder {
  public:
@@ -260,13 +239,15 @@ bool decode_header(Bytes message, wire::InHeader* header, Bytes* body) {
 
 Outcome dispatch(Handler& handler, const Connection& connection, const wire::InHeader& header, Arguments arguments,
                  Reply& reply) {
-  Request request{.opcode = header.opcode,
-                  .unique = header.unique,
-                  .node = header.node,
-                  .uid = header.uid,
-                  .gid = header.gid,
-                  .pid = header.pid};
-  if (header.extension_words != 0) read_extensions(header, arguments, request);
+  const Request request{.opcode = header.opcode,
+                        .unique = header.unique,
+                        .node = header.node,
+                        .uid = header.uid,
+                        .gid = header.gid,
+                        .pid = header.pid};
+  // Extensions (further groups of the caller, security labels) are not asked for; should there be any, they end the
+  // request and are no part of its arguments.
+  arguments.take_tail(size_t{header.extension_words} * 8);
   Decoder decoder(handler, connection, request, arguments, reply);
   switch (header.opcode) {
     case wire::kForget:

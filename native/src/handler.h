@@ -27,7 +27,6 @@ struct Wishes {
   bool zero_message_flush = false;  // FLUSH is never sent
   bool posix_acl = false;           // ACLs are stored as xattrs and enforced by the kernel; implies own umask handling
   bool kill_privileges = false;     // the handler drops setuid, setgid and capabilities when asked
-  bool export_handles = false;      // name_to_handle_at may work on the mount
   uint32_t write_bytes_max = 1u << 20;
 };
 

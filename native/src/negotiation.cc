@@ -39,7 +39,7 @@ uint64_t wanted_flags(const Wishes& wishes, bool over_io_uring) {
   flags |= wire::kInitSetxattrExtended;
   // A node id means nothing after the kernel forgot it, so a file handle made from it could not be honoured. With this
   // flag name_to_handle_at fails at once instead of giving handles that break.
-  if (!wishes.export_handles) flags |= wire::kInitNoExportSupport;
+  flags |= wire::kInitNoExportSupport;
   // ACLs are interpreted by the kernel. Their default entries replace the umask, which must therefore be applied by
   // the handler, when it is known whether the directory has one.
   if (wishes.posix_acl) flags |= wire::kInitPosixAcl | wire::kInitDontMask;
@@ -50,8 +50,8 @@ uint64_t wanted_flags(const Wishes& wishes, bool over_io_uring) {
   if (over_io_uring) flags |= wire::kInitOverIoUring;
   // Not wanted: kInitAtomicTruncate (a truncation then arrives as SETATTR, like any other), locks (one kernel serves
   // all callers and keeps them itself), kInitAutoInvalidateData (see above), splicing (no gain in measurements of
-  // others), kInitCreateSupplementaryGroup (new inodes are made with the capabilities kept, so groups do not matter;
-  // the decoder understands it), kInitAbortError.
+  // others), kInitCreateSupplementaryGroup (the kernel has decided about the setgid bit of a new inode, which is then
+  // made with all capabilities), kInitAbortError (the end of a session is the same however it came).
   return flags;
 }
 

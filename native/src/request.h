@@ -27,9 +27,6 @@ struct Request {
   uint32_t uid = 0;
   uint32_t gid = 0;
   uint32_t pid = 0;
-  // A supplementary group of the caller that matters for the new inode (CREATE, MKNOD, MKDIR, SYMLINK, TMPFILE).
-  bool has_group = false;
-  uint32_t group = 0;
 };
 
 // Reads the arguments of a request in order. After the first failed read every further one fails too, so that a

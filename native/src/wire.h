@@ -364,15 +364,6 @@ struct DirectoryEntry {
 static_assert(sizeof(DirectoryEntry) == 24);
 inline constexpr size_t record_align(size_t bytes) { return (bytes + 7) & ~size_t{7}; }
 
-struct ExtensionHeader {
-  uint32_t size;  // with this header
-  uint32_t type;
-};
-struct SupplementaryGroups {  // follows an ExtensionHeader of type kExtensionGroups
-  uint32_t count;
-  // uint32_t groups[count]
-};
-
 struct NotifyInvalidateInodeOut {
   uint64_t node;
   int64_t offset;

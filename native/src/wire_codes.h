@@ -129,9 +129,6 @@ inline constexpr uint32_t kIoctlCompat = 1u << 0;
 inline constexpr uint32_t kIoctlUnrestricted = 1u << 1;
 inline constexpr uint32_t kIoctlDirectory = 1u << 4;
 
-// Types of request extensions (CREATE and its kin).
-inline constexpr uint32_t kExtensionGroups = 32;
-
 // Codes of notifications (out header with unique = 0).
 enum Notify : int32_t { kNotifyInvalidateInode = 2, kNotifyInvalidateEntry = 3, kNotifyDelete = 6, kNotifyPrune = 9 };
 

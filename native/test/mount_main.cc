@@ -7,6 +7,7 @@
 //   log            report changes to a mutation log and drain it
 //   name=TEXT      the name of the mount in the list of mounts
 //   type=TEXT      its type there (root only)
+//   nosuid, ro     as for any mount (root only)
 // SIGINT or SIGTERM unmounts and prints statistics, SIGUSR1 prints them. An ordinary user mounts with fusermount3.
 #include <fcntl.h>
 #include <signal.h>
@@ -37,6 +38,7 @@ struct Settings {
   bool log = false;
   std::string name = "covault-test";
   std::string type = "fuse.covault";
+  unsigned long mount_flags = 0;
 };
 
 bool read_settings(int argc, char** argv, Settings* settings) {
@@ -53,6 +55,10 @@ bool read_settings(int argc, char** argv, Settings* settings) {
       settings->server.threads_min = static_cast<unsigned>(atoi(option.c_str() + 8));
     } else if (option == "uring") {
       settings->server.transport = Transport::kAuto;
+    } else if (option == "nosuid") {
+      settings->mount_flags |= MS_NOSUID;
+    } else if (option == "ro") {
+      settings->mount_flags |= MS_RDONLY;
     } else if (option.starts_with("name=")) {
       settings->name = option.substr(5);
     } else if (option.starts_with("type=")) {
@@ -101,7 +107,8 @@ int mount_as_root(const char* mountpoint, const Settings& settings) {
   if (fuse < 0) return -1;
   const std::string data =
       "fd=" + std::to_string(fuse) + ",rootmode=40000,user_id=0,group_id=0,default_permissions,allow_other";
-  return mount(settings.name.c_str(), mountpoint, settings.type.c_str(), 0, data.c_str()) == 0 ? fuse : -1;
+  return mount(settings.name.c_str(), mountpoint, settings.type.c_str(), settings.mount_flags, data.c_str()) == 0 ? fuse
+                                                                                                                  : -1;
 }
 
 void unmount(const char* mountpoint) {
