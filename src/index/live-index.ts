@@ -194,6 +194,14 @@ export class LiveIndex implements BlockSource, CutSource {
   }
 
   /**
+   * Hashes the next files, of about `bytes` together, in the order in which the rolling check goes around, and mends what
+   * was missed. @returns how many misses were found.
+   */
+  checkSome(bytes: number): Promise<number> {
+    return this.#rolling.run(bytes);
+  }
+
+  /**
    * Applies what was consumed, stops hashing (what is still dirty stays noted), and closes the index cleanly. Call after
    * the engine has given its last mutations. Idempotent.
    */

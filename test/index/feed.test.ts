@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { digestHex } from '../../src/core/digest.ts';
 import { isCovaultError } from '../../src/core/errors.ts';
 import type { LiveIndex } from '../../src/index/live-index.ts';
-import { type Fixture, holdingsOf, makeFixture, noise } from './index-fixture.ts';
+import { type Fixture, holdingsOf, makeFixture, noise, openReporting } from './index-fixture.ts';
 import { RecordedDirectory } from './recorded-directory.ts';
 
 async function makeFeed(
@@ -124,4 +124,28 @@ test('a feed that nobody fetches begins a new history instead of growing without
   const holdings = index.feed.holdings(100);
   assert.ok(holdings.sequence > 0);
   holdings.close();
+});
+
+test('holdings are pages of one moment', async (t) => {
+  const fixture = await makeFixture(t);
+  const directory = new RecordedDirectory(fixture.data);
+  for (let number = 0; number < 20; number++) directory.create(`${number}`, noise(number, 40_000));
+  const index = await openReporting(fixture, directory);
+  await index.level();
+  const all = holdingsOf(index);
+  const holdings = index.feed.holdings(7);
+  const pages = holdings.pages[Symbol.iterator]();
+  const first = pages.next().value;
+  for (let number = 0; number < 20; number++) directory.remove(`${number}`);
+  await index.level();
+  const rest: Uint8Array[] = [];
+  for (let page = pages.next(); !page.done; page = pages.next()) rest.push(...page.value);
+  holdings.close();
+  assert.deepEqual(
+    [...(first ?? []), ...rest].map((digest) => Buffer.from(digest).toString('hex')),
+    all,
+  );
+  const { lost } = index.feed.changesAfter(holdings.sequence, 100_000);
+  assert.equal(lost.length, all.length);
+  assert.deepEqual(holdingsOf(index), []);
 });

@@ -13,6 +13,7 @@ import type { Domain } from '../../src/core/domain.ts';
 import type { Cut, ObjectKind } from '../../src/core/ports.ts';
 import { type DirectoryEntry, decodeTree, type TreeEntry } from '../../src/core/tree.ts';
 import { type IndexOptions, type LiveIndex, openIndex } from '../../src/index/live-index.ts';
+import type { RecordedDirectory } from './recorded-directory.ts';
 
 /** Blocks of 1 to 16 KiB. */
 export const testDomain: Domain = {
@@ -72,6 +73,18 @@ export async function makeFixture(t: TestContext, of: { data?: string } = {}): P
     return sight;
   };
   return { data, state, open, fresh };
+}
+
+/** An index over a directory that reports; what was reported is delivered when the index asks to settle. */
+export async function openReporting(
+  fixture: Fixture,
+  directory: RecordedDirectory,
+  options: Partial<IndexOptions> = {},
+): Promise<LiveIndex> {
+  const settled: { index?: LiveIndex } = {};
+  const settle = async () => settled.index?.consume(directory.take());
+  settled.index = await fixture.open({ settle, ...options });
+  return settled.index;
 }
 
 /** What the index says when it is level. */
