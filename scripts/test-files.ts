@@ -1,4 +1,4 @@
-/** Runs test files with `node:test`, a process each, and prints a line for each file and the whole of each failure. */
+/** Runs test files with `node:test`, a process each, and prints a line for each file and each failure. */
 import { resolve as absolute, relative } from 'node:path';
 import { run } from 'node:test';
 import { inspect } from 'node:util';
@@ -12,6 +12,9 @@ export interface Counts {
   skipped: number;
   todo: number;
 }
+
+/** Of one failure; the whole of what was compared may be long. */
+const errorCharsMax = 5000;
 
 /** A file that takes longer than this has hung. */
 const fileTimeoutMs = 15 * 60 * 1000;
@@ -45,7 +48,7 @@ export async function runTestFiles(files: string[], concurrency: number, signal:
     // A suite fails because a test in it did, which has been reported.
     if (details.type === 'suite' || /^\d+ subtests? failed$/.test(details.error.message)) return;
     print(
-      `  ✖ ${name} (${relative('.', file ?? '')}:${line})\n${indent(inspect(details.error.cause ?? details.error))}`,
+      `  ✖ ${name} (${relative('.', file ?? '')}:${line})\n${indent(describeError(details.error.cause ?? details.error))}`,
     );
   });
   stream.on('test:summary', ({ file, counts: fileCounts, success, duration_ms }) => {
@@ -62,6 +65,12 @@ export async function runTestFiles(files: string[], concurrency: number, signal:
   stream.resume();
   await new Promise((resolve) => stream.once('close', resolve).once('end', resolve));
   return counts;
+}
+
+/** The stack, without the values that were compared. */
+function describeError(error: unknown): string {
+  const text = error instanceof Error ? (error.stack ?? error.message) : inspect(error);
+  return text.length <= errorCharsMax ? text : `${text.slice(0, errorCharsMax)}…`;
 }
 
 function print(text: string): void {

@@ -8,7 +8,7 @@
  * done (a mount, a process, a file) fails the run and is cleaned up.
  */
 import { spawnSync } from 'node:child_process';
-import { globSync, mkdtempSync, realpathSync } from 'node:fs';
+import { chmodSync, globSync, mkdtempSync, realpathSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -85,6 +85,8 @@ function reportLeftovers(directory: string): void {
 
 const startedMs = performance.now();
 const runDirectory = mkdtempSync(join(realpathSync(tmpdir()), 'covault-test-'));
+// Tests that act as another user go through it, as they go through the system's own.
+chmodSync(runDirectory, 0o755);
 // Some tests let ordinary users work below it.
 chmodSync(runDirectory, 0o755);
 process.env.TMPDIR = runDirectory;
