@@ -17,7 +17,7 @@ export interface Counts {
 const errorCharsMax = 5000;
 
 /** A file that takes longer than this has hung. */
-const fileTimeoutMs = 15 * 60 * 1000;
+const fileTimeoutMs = 8 * 60 * 1000;
 
 export function noCounts(): Counts {
   return { tests: 0, suites: 0, passed: 0, failed: 0, cancelled: 0, skipped: 0, todo: 0 };
