@@ -10,7 +10,7 @@
  */
 import { join } from 'node:path';
 import { type Database, open, type RootDatabase, type Transaction } from 'lmdb';
-import { CovaultError, systemErrorCode } from '../core/errors.ts';
+import { CovaultError } from '../core/errors.ts';
 import { asBuffer } from './layout.ts';
 
 /** One moment of all tables; see `Tables.openView`. */
@@ -111,6 +111,9 @@ const mapBytes = 256 * 2 ** 30;
 /** The file within an index's directory that holds the data. */
 export const dataFileName = 'data.mdb';
 
+/** ENOSPC; the library gives numbers. */
+const noSpace = 28;
+
 type Store = Database<Buffer, Buffer>;
 
 /**
@@ -132,6 +135,7 @@ export function openTables(directory: string): Tables {
       return [name, multiple ? asMultiTable(table) : asTable(table)];
     }),
   ) as unknown as Omit<Tables, 'transaction' | 'openView' | 'flushed' | 'close'>;
+  let hasFailed = false;
   return {
     ...stores,
     async transaction(work) {
@@ -139,7 +143,8 @@ export function openTables(directory: string): Tables {
         // A child transaction, because lmdb-js undoes a transaction whose callback throws only in that form.
         return (await root.childTransaction(work)) as ReturnType<typeof work>;
       } catch (error) {
-        throw asIoError(error, path);
+        hasFailed = true;
+        throw asIoError(await commitCause(error), path);
       }
     },
     openView() {
@@ -148,10 +153,26 @@ export function openTables(directory: string): Tables {
       return root.useReadTransaction();
     },
     async flushed() {
-      await root.flushed;
+      if (!hasFailed) await root.flushed;
     },
-    close: () => root.close(),
+    async close() {
+      if (!hasFailed) return await root.close();
+      // What lmdb-js waits for when it closes does not come after a commit that failed, until one went well: an empty one
+      // does even on a full disk. Whatever happens, whoever closes is not kept waiting.
+      const attempt = async () => {
+        await root.childTransaction(() => undefined);
+        await root.close();
+      };
+      await Promise.race([attempt().catch(() => undefined), pause(closeMsMax)]);
+    },
   };
+}
+
+/** How long closing may take after a failed commit, in milliseconds. */
+const closeMsMax = 2000;
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms).unref());
 }
 
 function openRoot(directory: string): RootDatabase<Buffer, Buffer> {
@@ -163,6 +184,8 @@ function openRoot(directory: string): RootDatabase<Buffer, Buffer> {
     encoding: 'binary',
     keyEncoding: 'binary',
     overlappingSync: true,
+    // Batches by turns of the event loop leave a promise that nobody can take when their commit fails.
+    eventTurnBatching: false,
   });
 }
 
@@ -212,6 +235,17 @@ function entryCount(store: Store): number {
   return (store.getStats() as { entryCount: number }).entryCount;
 }
 
+/** Why a commit failed: lmdb-js tells that by a promise of its own, which somebody must take. */
+async function commitCause(error: unknown): Promise<unknown> {
+  if (!(error instanceof Error) || !('commitError' in error)) return error;
+  try {
+    await error.commitError;
+    return error;
+  } catch (cause) {
+    return cause;
+  }
+}
+
 function attempt<T>(path: string, act: () => T): T {
   try {
     return act();
@@ -226,10 +260,11 @@ function asIoError(cause: unknown, path: string): unknown {
   if (/MDB_(INVALID|CORRUPTED|VERSION_MISMATCH|PAGE_NOTFOUND|PANIC|BAD_)/.test(text)) {
     return new CovaultError('E_CORRUPT', `${path} is damaged`, { cause });
   }
-  if (/No space left|MDB_MAP_FULL/.test(text)) {
+  const code = typeof cause === 'object' && cause !== null && 'code' in cause ? cause.code : undefined;
+  if (/No space left|MDB_MAP_FULL/.test(text) || code === noSpace) {
     return new CovaultError('E_NO_SPACE', `no space for ${path}`, { cause, hint: 'make room and start again' });
   }
-  if (/^MDB_|Input\/output|Permission denied/.test(text) || systemErrorCode(cause) !== undefined) {
+  if (/^MDB_|Input\/output|Permission denied/.test(text) || code !== undefined) {
     return new CovaultError('E_IO', `cannot use ${path}: ${text}`, { cause });
   }
   return cause;

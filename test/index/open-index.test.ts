@@ -1,9 +1,12 @@
 /** What an index is worth when it is opened: after a kill, damaged, of another domain or directory. */
 import assert from 'node:assert/strict';
-import { fork } from 'node:child_process';
+import { execFile, fork } from 'node:child_process';
 import * as fs from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
+import { promisify } from 'node:util';
+import { isCovaultError } from '../../src/core/errors.ts';
+import { needsRoot } from '../support/requirements.ts';
 import { type Fixture, makeFixture, noise, sightOf, testDomain } from './index-fixture.ts';
 
 async function withFiles(fixture: Fixture): Promise<void> {
@@ -104,6 +107,35 @@ describe('damage', () => {
     assert.equal(index.found, 'fresh');
     assert.deepEqual(await sightOf(index), await fixture.fresh());
   });
+});
+
+test('a full disk stops the index with a clear error, and nothing else', {
+  skip: needsRoot(),
+  timeout: 60_000,
+}, async (t) => {
+  const fixture = await makeFixture(t);
+  const small = join(fixture.state, 'small');
+  fs.mkdirSync(small);
+  await promisify(execFile)('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'covault-test', small]);
+  try {
+    for (let number = 0; number < 400; number++)
+      fs.writeFileSync(join(fixture.data, `${number}`), noise(number, 40_000));
+    const index = await fixture.open({ stateDirectory: small });
+    // A disk that takes only a part of what is written makes an I/O error of it.
+    const full = (error: unknown) => isCovaultError(error, 'E_NO_SPACE') || isCovaultError(error, 'E_IO');
+    await assert.rejects(index.level(), full);
+    assert.ok(index.status().failure);
+    await assert.rejects(index.openCut(), full);
+    index.consume([{ kind: 'subtree', inode: 1n }]);
+    await index.close();
+    await promisify(execFile)('mount', ['-o', 'remount,size=64m', small]);
+    const again = await fixture.open({ stateDirectory: small });
+    assert.notEqual(again.found, 'clean');
+    assert.deepEqual(await sightOf(again), await fixture.fresh());
+    await again.close();
+  } finally {
+    await promisify(execFile)('umount', ['--lazy', small]);
+  }
 });
 
 test('an index of another key, of other cut parameters or of another directory is made anew', async (t) => {
