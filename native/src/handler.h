@@ -41,6 +41,15 @@ struct Connection {
   bool zero_message_flush = false;
 };
 
+// What a handler may tell the kernel on its own account. Implemented by the session; valid while requests are handled.
+class Notifier {
+ public:
+  virtual ~Notifier() = default;
+  // The attributes of a node changed in a way that the kernel does not expect. May be called by the function that
+  // handles a request.
+  virtual void attributes_changed(uint64_t node) = 0;
+};
+
 class Handler {
  public:
   virtual ~Handler() = default;
@@ -48,8 +57,8 @@ class Handler {
   virtual Wishes wishes() const { return {}; }
   // True if operations may return kDeferred: then the server uses only the transport that can (/dev/fuse).
   virtual bool answers_later() const { return false; }
-  // Called once, before any other operation, when the kernel has been answered.
-  virtual void connected(const Connection&) {}
+  // Called once, before any other operation. `notifier` outlives every request.
+  virtual void connected(const Connection&, Notifier& /*notifier*/) {}
   // Called by every transport thread before its first request and after its last one.
   virtual void thread_starts() {}
   virtual void thread_ends() {}

@@ -29,8 +29,6 @@ uint64_t wanted_flags(const Wishes& wishes, bool over_io_uring) {
   flags |= wire::kInitReaddirplus | wire::kInitReaddirplusAuto;
   // Targets of symbolic links stay in the page cache.
   flags |= wire::kInitCacheSymlinks;
-  // O_DIRECT requests of one call are sent side by side.
-  flags |= wire::kInitAsyncDirectIo;
   // A file opened for direct I/O may be mapped shared, as on the file system below.
   flags |= wire::kInitDirectIoAllowMmap;
   // Only this mount changes the files, so cached pages are dropped on request only and not when a time stamp moved.
@@ -48,10 +46,12 @@ uint64_t wanted_flags(const Wishes& wishes, bool over_io_uring) {
   if (wishes.zero_message_open) flags |= wire::kInitNoOpenSupport | wire::kInitNoOpendirSupport;
   if (wishes.data_mode == DataMode::kWriteback) flags |= wire::kInitWritebackCache;
   if (over_io_uring) flags |= wire::kInitOverIoUring;
-  // Not wanted: kInitAtomicTruncate (a truncation then arrives as SETATTR, like any other), locks (one kernel serves
-  // all callers and keeps them itself), kInitAutoInvalidateData (see above), splicing (no gain in measurements of
-  // others), kInitCreateSupplementaryGroup (the kernel has decided about the setgid bit of a new inode, which is then
-  // made with all capabilities), kInitAbortError (the end of a session is the same however it came).
+  // Not wanted: kInitAsyncDirectIo (after an asynchronous O_DIRECT write the kernel leaves the old pages in its cache,
+  // so that a later read returns old content), kInitAtomicTruncate (a truncation then arrives as SETATTR, like any
+  // other), locks (one kernel serves all callers and keeps them itself), kInitAutoInvalidateData (see above), splicing
+  // (no gain in measurements of others), kInitCreateSupplementaryGroup (the kernel has decided about the setgid bit of
+  // a new inode, which is then made with all capabilities), kInitAbortError (the end of a session is the same however
+  // it came).
   return flags;
 }
 

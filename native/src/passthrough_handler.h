@@ -25,7 +25,10 @@ class PassthroughHandler final : public Handler {
   PassthroughHandler(const PassthroughOptions& options, bool privileged, std::unique_ptr<Nodes> nodes);
 
   Wishes wishes() const override;
-  void connected(const Connection& connection) override { connection_ = connection; }
+  void connected(const Connection& connection, Notifier& notifier) override {
+    connection_ = connection;
+    notifier_ = &notifier;
+  }
   void thread_starts() override;
 
   Outcome lookup(const Request&, std::string_view name, Reply&) override;
@@ -106,6 +109,7 @@ class PassthroughHandler final : public Handler {
   Changes changes_;
   OpenFiles open_files_;
   Connection connection_;
+  Notifier* notifier_ = nullptr;
 };
 
 }  // namespace covault

@@ -147,6 +147,7 @@ Outcome PassthroughHandler::ioctl(const Request& request, const wire::IoctlIn& i
   if (result < 0) return errno;
   // The immutable and append-only attributes count when a file is opened, so it must not stay open.
   if (sets) nodes_->forget_data(request.node);
+  if (sets && notifier_ != nullptr) notifier_->attributes_changed(request.node);  // the change time
   reply.put(wire::IoctlOut{.result = result, .flags = 0, .in_iovs = 0, .out_iovs = 0});
   if (!sets) reply.use_space(bytes);
   return 0;

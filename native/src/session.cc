@@ -247,7 +247,7 @@ bool Server::Session::answer_init(DeviceChannel& channel) {
       const std::lock_guard lock(mutex_);
       connection_ = negotiated.connection;
     }
-    handler_->connected(negotiated.connection);
+    handler_->connected(negotiated.connection, *this);
     reply.put(negotiated.out);
     channel.send(0, reply);
     started(negotiated);
@@ -370,6 +370,12 @@ std::string Server::Session::failure() const {
 Connection Server::Session::connection() const {
   const std::lock_guard lock(mutex_);
   return connection_;
+}
+
+// Without pages (a negative offset) the kernel takes no lock that a request could hold.
+void Server::Session::attributes_changed(uint64_t node) {
+  const wire::NotifyInvalidateInodeOut out{.node = node, .offset = -1, .length = 0};
+  notify(wire::kNotifyInvalidateInode, Bytes(reinterpret_cast<const std::byte*>(&out), sizeof(out)), {});
 }
 
 int Server::Session::notify(int32_t code, Bytes fixed, Bytes bytes) {

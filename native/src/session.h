@@ -21,7 +21,7 @@
 
 namespace covault {
 
-class Server::Session : public std::enable_shared_from_this<Server::Session> {
+class Server::Session final : public Notifier, public std::enable_shared_from_this<Server::Session> {
  public:
   Session(ServerOptions options, std::shared_ptr<Handler> handler);
 
@@ -31,6 +31,7 @@ class Server::Session : public std::enable_shared_from_this<Server::Session> {
   std::string failure() const;
   Connection connection() const;
   Transport transport() const { return transport_.load(); }
+  void attributes_changed(uint64_t node) override;
   // Writes a notification; 0 or an errno.
   int notify(int32_t code, Bytes fixed, Bytes bytes);
 
