@@ -2,6 +2,8 @@
 import { CovaultError } from '../core/errors.ts';
 import { exitCodes } from '../core/exit-codes.ts';
 import { asRecord } from '../core/shape.ts';
+import type { MountCounters } from '../fs/session.ts';
+import type { IndexStatus } from '../index/index-status.ts';
 import { type Command, stateDirectoryOf, stateOption } from './command.ts';
 import { askDaemon } from './control.ts';
 import { formatBytes, formatCount, formatTable } from './sizes.ts';
@@ -49,23 +51,25 @@ export function describeStatus(status: Fields): string[] {
   }
 }
 
-function mountRows({ bytesRead, bytesWritten, mutations }: Fields): string[][] {
-  const coarse = Number(asRecord(mutations, 'mutations').coarsened ?? 0);
-  const note = coarse > 0 ? `, ${formatCount(coarse)} changes noted coarsely` : '';
-  return [['', `${formatBytes(Number(bytesWritten))} written, ${formatBytes(Number(bytesRead))} read${note}`]];
+function mountRows({ requests, mutations }: Record<string, unknown> & Partial<MountCounters>): string[][] {
+  const answered = Object.values(asRecord(requests, 'requests')).reduce<number>((sum, count) => sum + Number(count), 0);
+  const coarsened = Number(asRecord(mutations, 'mutations').coarsened);
+  const note = coarsened > 0 ? `, ${formatCount(coarsened)} changes noted coarsely` : '';
+  return [['', `${formatCount(answered)} requests answered${note}`]];
 }
 
 function indexRows(index: Fields): string[][] {
-  const count = (name: string) => Number(index[name]);
+  const count = (name: keyof IndexStatus) => Number(index[name]);
   const waiting = count('filesDirty') + count('filesBeingHashed');
   const state = index.isLevel === true ? 'level' : `behind: ${formatCount(waiting)} files to hash`;
   const failure = typeof index.failure === 'string' ? `STOPPED: ${index.failure}` : state;
-  const troubles = ['unreadable', 'unsettled', 'misses']
+  const troubles = (['unreadable', 'unsettled', 'misses'] as const)
     .filter((name) => count(name) > 0)
     .map((name) => `${formatCount(count(name))} ${name}`);
+  const files = `${formatCount(count('files'))} files, ${formatBytes(count('bytes'))}`;
   return [
     ['index', failure],
-    ['', `${formatCount(count('inodes'))} entries, ${formatCount(count('directories'))} of them directories`],
+    ['', `${files}, ${formatCount(count('directories'))} directories`],
     ['', `${formatBytes(count('bytesHashed'))} hashed since the start`],
     ...(troubles.length > 0 ? [['', `trouble: ${troubles.join(', ')}`]] : []),
   ];

@@ -1,0 +1,89 @@
+/** What a person is told of a daemon. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { describeStatus } from '../../src/commands/status.ts';
+
+const alone = {
+  mountpoint: '/data',
+  dataMode: 'writeback',
+  transport: 'device',
+  member: null,
+  mount: { requests: { lookup: 1000, read: 500 }, mutations: { coarsened: 0 } },
+  index: {
+    isLevel: true,
+    files: 1234,
+    bytes: 5_000_000,
+    directories: 7,
+    bytesHashed: 5_000_000,
+    filesDirty: 0,
+    filesBeingHashed: 0,
+    unreadable: 0,
+    unsettled: 0,
+    misses: 0,
+  },
+  repository: null,
+};
+
+const repository = {
+  url: 'https://127.0.0.1:7420',
+  phase: 'level',
+  behind: 0,
+  live: true,
+  reachable: true,
+  error: null,
+  statistics: { digests: 99, storedBytes: 1000 },
+  members: [
+    { name: 'laptop', role: 'client', live: true, holdings: 60, url: 'https://127.0.0.1:1' },
+    { name: 'vault', role: 'secondary', live: false, holdings: 0, url: null },
+  ],
+};
+
+test('a member alone is shown with its mount and its index', () => {
+  const text = describeStatus(alone).join('\n');
+  assert.match(
+    text,
+    /^mount +\/data \(writeback, device\)\n +1 500 requests answered\nindex +level\n +1 234 files, 5\.0 MB/,
+  );
+  assert.match(text, /^domain +alone$/m);
+});
+
+test('a joined member is shown with the repository and the others', () => {
+  const member = { name: 'laptop', url: 'https://127.0.0.1:1' };
+  const text = describeStatus({ ...alone, member, repository }).join('\n');
+  assert.match(text, /^member +laptop, answers at https:\/\/127\.0\.0\.1:1$/m);
+  assert.match(text, /knows everything; it takes this member for live/);
+  assert.match(text, /laptop +client +live +60/);
+  assert.match(text, /vault +secondary +– +0/);
+});
+
+test('what is behind, fails or is in trouble is said', () => {
+  const index = { ...alone.index, isLevel: false, filesDirty: 3, filesBeingHashed: 1, misses: 2 };
+  const away = {
+    ...repository,
+    phase: 'failed',
+    behind: 5,
+    live: false,
+    reachable: false,
+    error: 'refuses',
+    statistics: undefined,
+    members: undefined,
+  };
+  const text = describeStatus({ ...alone, index, member: { name: 'a', url: 'b' }, repository: away }).join('\n');
+  for (const part of [
+    'behind: 4 files to hash',
+    'trouble: 2 misses',
+    'cannot be reached',
+    '5 changes behind',
+    'refuses',
+  ]) {
+    assert.ok(text.includes(part), part);
+  }
+  assert.match(
+    describeStatus({ ...alone, index: { ...index, failure: 'disk full' } }).join('\n'),
+    /STOPPED: disk full/,
+  );
+});
+
+test('an answer of another version is no crash but an error with a hint', () => {
+  assert.throws(() => describeStatus({ mountpoint: '/data' }), { code: 'E_VERSION', hint: /restart it/ });
+});
