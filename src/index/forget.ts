@@ -74,13 +74,13 @@ async function forgetLarge(state: IndexState, inode: bigint): Promise<void> {
   await state.write(() => forgetInode(state, inode, row));
 }
 
+/** That the inode is to be listed stays: its number may be another directory's by now, of which a mutation said so. */
 function forgetRow(state: IndexState, inode: bigint): void {
   const key = inodeKey(inode);
   removeRow(state, inode);
   dropTree(state, inode);
   if (state.stale.delete(inode)) state.tables.stale.remove(key);
   state.dirty.settle(inode, undefined);
-  state.unlisted.delete(inode);
   state.unreadable.delete(inode);
   state.unsettled.delete(inode);
   state.foreign.delete(inode);

@@ -6,7 +6,7 @@
  */
 import { rowOf } from './holdings.ts';
 import { inodeKey } from './layout.ts';
-import { namesIn, pathOf, placeOf, removeName } from './names.ts';
+import { isDirectory, namesIn, pathOf, placeOf, removeName } from './names.ts';
 import { observe, observeInode } from './observe.ts';
 import { listLater } from './replay.ts';
 import type { IndexState } from './state.ts';
@@ -18,8 +18,8 @@ const entriesPerPage = 1024;
 const entriesPerTransaction = 256;
 const directoriesAhead = 128;
 
-/** Times a directory that is not where its name is, is tried before the one above it is listed. */
-const triesMax = 3;
+/** After so many tries of a directory that is not where its name is, the one above it is listed, too. */
+const triesBeforeAbove = 3;
 
 interface Task {
   directory: bigint;
@@ -46,8 +46,13 @@ export class Scanner {
   readonly #state: IndexState;
   readonly #pool: WorkerPool;
   readonly #stack: Task[] = [];
-  /** Directories that were not where they should be; tried again when the names have moved on. */
+  /**
+   * Directories that were not where they should be; tried again when the names have moved on. None is dropped before it
+   * was listed or forgotten: that something changed in it is known from nowhere else.
+   */
   #later: Task[] = [];
+  /** Directories that hang on nothing: found again, with a name, or forgotten. */
+  #adrift: Task[] = [];
   readonly counts: ScanCounts = { directories: 0, files: 0, bytes: 0 };
 
   constructor(state: IndexState, pool: WorkerPool) {
@@ -74,12 +79,13 @@ export class Scanner {
   abandon(): void {
     this.#stack.length = 0;
     this.#later = [];
+    this.#adrift = [];
     this.#state.unlisted.clear();
   }
 
   /** Lets directories be tried again that were not where they should be. */
   retry(): void {
-    for (const task of this.#later.splice(0)) this.#stack.push(task);
+    this.#stack.push(...this.#later.splice(0), ...this.#adrift.splice(0));
   }
 
   /** Lists a few directories. */
@@ -92,6 +98,8 @@ export class Scanner {
       if (!task) break;
       const outcome = this.#ask(task, undefined);
       if (outcome) asked.push({ task, outcome });
+      else if (!this.#state.foreign.has(task.directory) && isDirectory(this.#state, task.directory))
+        this.#adrift.push(task);
     }
     try {
       await this.#take(asked);
@@ -126,7 +134,6 @@ export class Scanner {
   }
 
   #ask({ directory }: Task, after: Uint8Array | undefined): Promise<ListOutcome> | undefined {
-    // What hangs on nothing is forgotten; what is mounted here is not entered.
     const path = this.#state.foreign.has(directory) ? undefined : pathOf(this.#state, directory);
     if (!path) return undefined;
     return this.#pool.run({ kind: 'list', directory, path, after, entriesMax: entriesPerPage });
@@ -140,10 +147,9 @@ export class Scanner {
     const row = rowOf(this.#state, task.directory);
     // Its number may stand for something else by now, of which the listing of another directory tells.
     if (row ? row.kind !== 'directory' : !placeOf(this.#state, task.directory)) return;
-    if (task.tries + 1 < triesMax) {
-      this.#later.push({ ...task, tries: task.tries + 1 });
-      return;
-    }
+    const tries = task.tries + 1;
+    this.#later.push({ ...task, tries });
+    if (tries % triesBeforeAbove !== 0) return;
     const above = placeOf(this.#state, task.directory)?.parent;
     if (above !== undefined) listLater(this.#state, above, false);
   }
@@ -171,9 +177,9 @@ export class Scanner {
         after = some.at(-1)?.name ?? after;
       }
       if (!outcome.more) return;
-      const next = await this.#ask(task, after);
-      if (next?.kind !== 'listed') {
-        if (next) this.#missed(task, next);
+      const next = (await this.#ask(task, after)) ?? { kind: 'gone' };
+      if (next.kind !== 'listed') {
+        this.#missed(task, next);
         return;
       }
       outcome = next;
