@@ -130,7 +130,10 @@ class PullRun {
   #decide(): void {
     if (this.#hasEnded) return;
     this.#cancelTimer();
-    const actions = this.#scheduler.decide(this.#nowMs);
+    // One reading for the decision and for when to decide again: what became possible between two would be waited for
+    // in vain.
+    const nowMs = this.#nowMs;
+    const actions = this.#scheduler.decide(nowMs);
     for (const action of actions) this.#act(action);
     this.#progress(false);
     this.#flushSometimes();
@@ -138,7 +141,7 @@ class PullRun {
       this.#finish();
       return;
     }
-    const wakeAtMs = this.#scheduler.wakeAt(this.#nowMs);
+    const wakeAtMs = this.#scheduler.wakeAt(nowMs);
     if (wakeAtMs === undefined) return;
     this.#cancelTimer = this.#options.timers.after(Math.max(0, wakeAtMs - this.#nowMs), () => this.#decide());
   }

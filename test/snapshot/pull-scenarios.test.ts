@@ -127,6 +127,14 @@ describe('a pull from several peers', () => {
     assert.ok(seconds >= 0.9 * ((100 * blockBytes) / 500_000), `${seconds} s`);
   });
 
+  test('comes to its end with a bound for the source when timers go off a moment early', async () => {
+    const world = worldOf([], { share: 0 });
+    world.lengths = world.lengths.slice(0, 100);
+    world.holders = world.holders.slice(0, 100);
+    const outcome = await runPull({ ...world, isCoarse: true }, { sourceBytesPerSecondMax: 500_000 });
+    assert.equal(outcome.stored.size, 100);
+  });
+
   test('fails clearly when only the source has the rest and is gone, and keeps what came', async () => {
     const world = worldOf(equalLinks, { share: 0.5 });
     world.source.fault = { kind: 'dies', after: 10 };

@@ -23,6 +23,8 @@ export const testDigester: Digester = {
 export const sourceName = 'laptop';
 
 export interface World {
+  /** See `VirtualTime`. */
+  isCoarse?: boolean;
   /** Bytes of each block. */
   lengths: number[];
   /** For each block the peers that the map names, by index in `peers`. */
@@ -46,7 +48,7 @@ export interface Outcome {
 const msMax = 3_600_000;
 
 export async function runPull(world: World, overrides: Partial<PullOptions> = {}): Promise<Outcome> {
-  const time = new VirtualTime();
+  const time = new VirtualTime({ isCoarse: world.isCoarse ?? false });
   const needed = neededOf(world);
   const blocks = world.lengths.map((_, block) => digestKey(needed.digests.at(block)));
   const numberOf = new Map(blocks.map((key, block) => [key, block]));
