@@ -68,6 +68,12 @@ export class IndexLoop {
     return this.#failure;
   }
 
+  /** @throws CovaultError `E_INTERRUPTED` if it has ended or is about to; its failure, if it has failed. */
+  checkRunning(): void {
+    if (this.#failure !== undefined) throw this.#failure;
+    if (this.#isEnding) throw closing();
+  }
+
   /** Names that wait to be looked at again. */
   get deferredCount(): number {
     return this.#deferred.count;
@@ -92,9 +98,8 @@ export class IndexLoop {
 
   /** Runs `task` in the loop, where it may write. */
   run<T>(task: () => Promise<T>): Promise<T> {
-    if (this.#isEnding || this.#failure !== undefined)
-      return Promise.reject(this.#failure ?? new Error('the index is closed'));
     return new Promise((resolve, reject) => {
+      this.checkRunning();
       this.#tasks.push(() => task().then(resolve, reject));
       this.wake();
     });
@@ -224,8 +229,7 @@ export class IndexLoop {
     const { hashing, queue } = this.#options;
     if (hashing.hasResults) await hashing.commit();
     for (;;) {
-      for (const marker of queue.takeMarkers())
-        marker.failed(new CovaultError('E_INTERRUPTED', 'the index is closing'));
+      for (const marker of queue.takeMarkers()) marker.failed(closing());
       const batch = queue.take(mutationsPerTurn);
       if (batch.length === 0) break;
       await this.#apply(batch);
@@ -252,4 +256,8 @@ export class IndexLoop {
     this.#wake = undefined;
     this.#isAwake = false;
   }
+}
+
+function closing(): CovaultError {
+  return new CovaultError('E_INTERRUPTED', 'the index is closing');
 }

@@ -37,6 +37,7 @@ export async function leveled<T>(
 ): Promise<T> {
   const { loop, settle, state } = tools;
   const { signal } = options;
+  loop.checkRunning();
   await tools.ensureScanned(signal);
   return await loop.urgently(async () => {
     await hashBacklog(tools, signal);
@@ -44,6 +45,7 @@ export async function leveled<T>(
       const barrier = beginBarrier(state);
       await settle?.();
       checkSignal(signal);
+      loop.checkRunning();
       const timeNs = state.nowNs();
       const reached = await atMarker(tools, {
         signal,
@@ -61,6 +63,7 @@ export async function leveled<T>(
 async function hashBacklog(tools: LevelTools, signal: AbortSignal | undefined): Promise<void> {
   const { hashing, loop, state } = tools;
   for (let after = -1n; ; ) {
+    loop.checkRunning();
     const files = state.dirty.list(after, watchedMax);
     if (files.length === 0) return;
     hashing.beginUrgent();
@@ -68,7 +71,7 @@ async function hashBacklog(tools: LevelTools, signal: AbortSignal | undefined): 
     try {
       while (!watch.isOver()) {
         checkSignal(signal);
-        if (loop.failure !== undefined) throw loop.failure;
+        loop.checkRunning();
         await new Promise((resolve) => setTimeout(resolve, pollMs));
       }
     } finally {
@@ -85,7 +88,7 @@ function atMarker<T>(
   { signal, isLast, capture }: { signal: AbortSignal | undefined; isLast: boolean; capture(): T },
 ): Promise<{ value: T } | undefined> {
   return new Promise((resolve, reject) => {
-    if (loop.failure !== undefined) return reject(loop.failure);
+    loop.checkRunning();
     const finish = (act: () => void) => {
       signal?.removeEventListener('abort', onAbort);
       act();

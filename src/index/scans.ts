@@ -86,7 +86,7 @@ export class Scans {
 
   async scan(loop: IndexLoop, { signal, onProgress }: ScanOptions): Promise<ScanReport> {
     if (signal?.aborted || this.#isClosed) throw interrupted();
-    if (loop.failure !== undefined) throw loop.failure;
+    loop.checkRunning();
     const running = this.#running ?? this.#begin(loop);
     if (onProgress) this.#watchers.add(onProgress);
     const onAbort = () => this.#abandon();

@@ -1,8 +1,10 @@
 /** A cut is of one moment, stays what it is, and comes to an end. */
 import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
 import * as fs from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { Worker } from 'node:worker_threads';
 import { isCovaultError } from '../../src/core/errors.ts';
 import { cutsMax } from '../../src/index/cuts.ts';
 import { entriesOf, makeFixture, noise, openReporting, sightOf } from './index-fixture.ts';
@@ -44,17 +46,19 @@ test('only so many can be open', async (t) => {
 test('a file that never stops changing does not hold up a cut, and is named', async (t) => {
   const fixture = await makeFixture(t);
   const path = join(fixture.data, 'restless');
-  fs.writeFileSync(path, noise(1, 8_000_000));
+  fs.writeFileSync(path, randomBytes(16 * 1024 * 1024));
   fs.writeFileSync(join(fixture.data, 'calm'), noise(2, 5000));
   const index = await fixture.open();
-  const fd = fs.openSync(path, 'r+');
-  let writing = true;
-  const writer = (async () => {
-    for (let at = 0; writing; at = (at + 1000) % 8_000_000) {
-      fs.writeSync(fd, noise(at, 100), 0, 100, at);
-      await new Promise((resolve) => setImmediate(resolve));
-    }
-  })();
+  const stop = new Int32Array(new SharedArrayBuffer(4));
+  // A thread of its own, so that it writes whatever the index is doing.
+  const writer = new Worker(
+    `const { openSync, writeSync } = require('node:fs');
+    const { path, stop } = require('node:worker_threads').workerData;
+    const fd = openSync(path, 'r+');
+    for (let at = 0; Atomics.load(stop, 0) === 0; at = (at + 4096) % 1e7) writeSync(fd, String(at), at);`,
+    { eval: true, workerData: { path, stop } },
+  );
+  const stopped = new Promise((resolve) => writer.once('exit', resolve));
   try {
     const cut = await index.openCut();
     const named = (cut.exceptions ?? []).map((exception) => Buffer.from(exception.path).toString());
@@ -64,9 +68,8 @@ test('a file that never stops changing does not hold up a cut, and is named', as
     assert.ok(await cut.readObject('recipe', entry.content.recipe));
     await cut.close();
   } finally {
-    writing = false;
-    await writer;
-    fs.closeSync(fd);
+    Atomics.store(stop, 0, 1);
+    await stopped;
   }
   const calm = await index.openCut();
   assert.deepEqual(calm.exceptions, []);
@@ -86,4 +89,21 @@ test('waiting for one can be interrupted', async (t) => {
     never.resolve();
   }, 50);
   await assert.rejects(cut, (error) => isCovaultError(error, 'E_INTERRUPTED'));
+});
+
+test('a closed index refuses instead of waiting for ever', async (t) => {
+  const fixture = await makeFixture(t);
+  fs.writeFileSync(join(fixture.data, 'file'), noise(1, 100_000));
+  const settled = Promise.withResolvers<void>();
+  const index = await fixture.open({ settle: () => settled.promise });
+  await index.scan();
+  const waiting = index.openCut();
+  const closed = index.close();
+  settled.resolve();
+  const interrupted = (error: unknown) => isCovaultError(error, 'E_INTERRUPTED');
+  await assert.rejects(waiting, interrupted);
+  await closed;
+  await assert.rejects(index.level(), interrupted);
+  await assert.rejects(index.scan(), interrupted);
+  assert.equal(await index.readBlock(new Uint8Array(32)), undefined);
 });
