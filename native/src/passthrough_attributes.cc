@@ -162,8 +162,14 @@ int PassthroughHandler::set_size(const Request& request, const wire::SetattrIn& 
   } else if (by_handle || size == 0) {
     int error = 0;
     const Lease writable = file(request.node, 0, Access::kReadWrite, &error);
-    if (writable == nullptr) return error;
-    result = changes_.size(key, in.size, [&] { return ftruncate(writable->fd.get(), size); });
+    if (writable != nullptr) {
+      result = changes_.size(key, in.size, [&] { return ftruncate(writable->fd.get(), size); });
+    } else {
+      // An ordinary user's file may be one to write that cannot be read.
+      const FileDescriptor fd(::open(through_proc(lease->fd.get()).c_str(), O_WRONLY | O_NONBLOCK | O_CLOEXEC));
+      if (!fd.is_open()) return errno;
+      result = changes_.size(key, in.size, [&] { return ftruncate(fd.get(), size); });
+    }
   } else {
     result = changes_.size(key, in.size, [&] { return truncate(through_proc(lease->fd.get()).c_str(), size); });
   }

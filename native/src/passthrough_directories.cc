@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <string>
 
 #include "passthrough_handler.h"
 
@@ -49,7 +50,9 @@ Outcome PassthroughHandler::opendir(const Request& request, const wire::OpenIn& 
     const Lease lease = nodes_->path(request.node, &error);
     if (lease == nullptr) return error;
     const int noatime = static_cast<int>(in.flags) & O_NOATIME;
-    FileDescriptor fd(openat(lease->fd.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC | noatime));
+    // Not by ".": that asks for permission to search, and a directory that may only be read can be listed.
+    const std::string path = "/proc/self/fd/" + std::to_string(lease->fd.get());
+    FileDescriptor fd(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC | noatime));
     if (!fd.is_open()) return errno;
     handle = open_files_.add(std::move(fd), Access::kRead);
   }

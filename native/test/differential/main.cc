@@ -96,7 +96,7 @@ int main(int argc, char** argv) {
   std::vector<Performer> performers;
   for (const uid_t user : kUsers) performers.push_back(start_performer(mounted, bare, user));
 
-  Generator generator(seed);
+  Generator generator(seed, getuid() == 0);
   int number = 0;
   bool equal = true;
   for (; equal && number < count; number++) {
