@@ -77,7 +77,7 @@ Operation Generator::next() {
     case Kind::kMkdir:
     case Kind::kChmod:
       if (below(4)) op.flags = 0777;
-      if (!setid_bits_) op.flags &= ~06000u;
+      if (!privileged_) op.flags = (op.flags & ~06000u) | 0700u;
       break;
     case Kind::kTmpfile:
       std::snprintf(op.path, sizeof op.path, "%s", below(2) ? "." : "directory");

@@ -7,9 +7,10 @@
 
 class Generator {
  public:
-  // Without `setid_bits` no mode has them: the kernel takes them from a file when an ordinary user's engine writes back
-  // pages that were stored to through a mapping.
-  Generator(uint64_t seed, bool setid_bits) : random_(seed), setid_bits_(setid_bits) {}
+  // Unless `privileged`, no mode has setuid or setgid (the kernel takes them when an ordinary user's engine writes back
+  // what was stored through a mapping), and every mode lets the owner do everything: an engine without privileges is
+  // bound by the permissions of its own files where the caller's open file is not.
+  Generator(uint64_t seed, bool privileged) : random_(seed), privileged_(privileged) {}
 
   Operation next();
   uint64_t below(uint64_t bound) { return random_() % bound; }
@@ -18,5 +19,5 @@ class Generator {
   void random_path(char (&path)[kPathBytes], bool directory);
 
   std::mt19937_64 random_;
-  bool setid_bits_;
+  bool privileged_;
 };
