@@ -16,10 +16,14 @@ import { dropTree } from './trees.ts';
 /** Inodes or names handled in one transaction. */
 const inodesPerTransaction = 128;
 
-/** In a transaction: forgets an inode of which nothing stands any more, whatever its size. */
-export function forgetInode(state: IndexState, inode: bigint, row: InodeRow): void {
+/**
+ * In a transaction: forgets an inode of which nothing stands any more, whatever its size.
+ *
+ * @param row undefined for one that was named but never seen; it may have had names within.
+ */
+export function forgetInode(state: IndexState, inode: bigint, row: InodeRow | undefined): void {
   for (const { name } of [...namesIn(state, inode)]) removeName(state, { parent: inode, name });
-  if (row.content) applyUpdate(state, contentUpdate(state, inode, row, undefined));
+  if (row?.content) applyUpdate(state, contentUpdate(state, inode, row, undefined));
   forgetRow(state, inode);
 }
 
@@ -29,7 +33,8 @@ export function forgetInode(state: IndexState, inode: bigint, row: InodeRow): vo
  */
 export async function forgetOrphans(state: IndexState): Promise<void> {
   while (state.orphans.size > 0) {
-    const some = [...state.orphans].slice(0, inodesPerTransaction);
+    const some: bigint[] = [];
+    for (const inode of state.orphans) if (some.push(inode) === inodesPerTransaction) break;
     const large: bigint[] = [];
     await state.write(() => {
       for (const inode of some) {
@@ -45,11 +50,7 @@ export async function forgetOrphans(state: IndexState): Promise<void> {
 function forgetOrphan(state: IndexState, inode: bigint): boolean {
   if (inode === state.root || placeOf(state, inode)) return true;
   const row = rowOf(state, inode);
-  if (!row) {
-    forgetRow(state, inode);
-    return true;
-  }
-  if (row.content && changeCount(contentUpdate(state, inode, row, undefined)) > changesPerTransaction) return false;
+  if (row?.content && changeCount(contentUpdate(state, inode, row, undefined)) > changesPerTransaction) return false;
   let names = 0;
   for (const _ of namesIn(state, inode)) if (++names > changesPerTransaction) return false;
   forgetInode(state, inode, row);
@@ -58,8 +59,7 @@ function forgetOrphan(state: IndexState, inode: bigint): boolean {
 
 async function forgetLarge(state: IndexState, inode: bigint): Promise<void> {
   const row = rowOf(state, inode);
-  if (!row) return;
-  if (row.content) {
+  if (row?.content) {
     await applyLargeUpdate(state, contentUpdate(state, inode, row, undefined), () => forgetRow(state, inode));
     return;
   }
