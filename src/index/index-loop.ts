@@ -45,9 +45,15 @@ export interface LoopOptions {
   onTurn(): void;
 }
 
+/** Something that is to be written; `fail` ends it instead. */
+interface Task {
+  run(): Promise<void>;
+  fail(error: unknown): void;
+}
+
 export class IndexLoop {
   readonly #options: LoopOptions;
-  readonly #tasks: (() => Promise<void>)[] = [];
+  readonly #tasks: Task[] = [];
   #deferred = new Touched();
   #urgent = 0;
   #isEnding = false;
@@ -96,11 +102,11 @@ export class IndexLoop {
     }
   }
 
-  /** Runs `task` in the loop, where it may write. */
+  /** Runs `task` in the loop, where it may write. If it throws, so does this, and the loop ends. */
   run<T>(task: () => Promise<T>): Promise<T> {
     return new Promise((resolve, reject) => {
       this.checkRunning();
-      this.#tasks.push(() => task().then(resolve, reject));
+      this.#tasks.push({ run: async () => resolve(await task()), fail: reject });
       this.wake();
     });
   }
@@ -128,6 +134,7 @@ export class IndexLoop {
     } catch (error) {
       this.#failure = error;
       for (const marker of this.#options.queue.takeMarkers()) marker.failed(error);
+      for (const task of this.#tasks.splice(0)) task.fail(error);
       this.#options.onTurn();
     }
   }
@@ -136,10 +143,7 @@ export class IndexLoop {
   async #turn(): Promise<boolean> {
     const { hashing, queue, scanner, state } = this.#options;
     let hasWorked = false;
-    for (const task of this.#tasks.splice(0)) {
-      await task();
-      hasWorked = true;
-    }
+    if (await this.#runTasks()) hasWorked = true;
     if (hashing.hasResults) {
       await hashing.commit();
       hasWorked = true;
@@ -161,6 +165,20 @@ export class IndexLoop {
     if (await hashing.dispatch({ isUrgent: this.#urgent > 0 })) hasWorked = true;
     if (hasWorked || queue.length > 0 || scanner.hasWork) return true;
     return this.#tidy();
+  }
+
+  async #runTasks(): Promise<boolean> {
+    let hasWorked = false;
+    for (let task = this.#tasks.shift(); task; task = this.#tasks.shift()) {
+      try {
+        await task.run();
+      } catch (error) {
+        task.fail(error);
+        throw error;
+      }
+      hasWorked = true;
+    }
+    return hasWorked;
   }
 
   /** Mutations into the tables, then a look at what they touched. */
@@ -234,7 +252,7 @@ export class IndexLoop {
       if (batch.length === 0) break;
       await this.#apply(batch);
     }
-    for (const task of this.#tasks.splice(0)) await task();
+    await this.#runTasks();
   }
 
   async #sleep(): Promise<void> {
