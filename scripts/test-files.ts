@@ -17,7 +17,18 @@ export interface Counts {
 const errorCharsMax = 5000;
 
 /** A file that takes longer than this has hung. */
-const fileTimeoutMs = 8 * 60 * 1000;
+const standardTimeoutMs = 8 * 60 * 1000;
+
+export interface RunOptions {
+  /** How many files run at a time. */
+  concurrency: number;
+  /** Ends the run early; what had not finished counts as cancelled. */
+  signal: AbortSignal;
+  /** For a whole file. */
+  timeoutMs?: number;
+  /** Print what the tests print as it comes, not only that of a file that fails. */
+  speaks?: boolean;
+}
 
 export function noCounts(): Counts {
   return { tests: 0, suites: 0, passed: 0, failed: 0, cancelled: 0, skipped: 0, todo: 0 };
@@ -27,15 +38,13 @@ export function addCounts(sum: Counts, more: Counts): void {
   for (const name of Object.keys(sum) as (keyof Counts)[]) sum[name] += more[name];
 }
 
-/**
- * @param concurrency how many files run at a time.
- * @param signal ends the run early; what had not finished counts as cancelled.
- */
-export async function runTestFiles(files: string[], concurrency: number, signal: AbortSignal): Promise<Counts> {
+export async function runTestFiles(files: string[], options: RunOptions): Promise<Counts> {
+  const { concurrency, signal, timeoutMs = standardTimeoutMs, speaks = false } = options;
   const counts = noCounts();
   const output = new Map<string, string[]>();
-  const stream = run({ files, concurrency, timeout: fileTimeoutMs, isolation: 'process', signal });
+  const stream = run({ files, concurrency, timeout: timeoutMs, isolation: 'process', signal });
   const keep = ({ file = '', message }: { file?: string | undefined; message: string }) => {
+    if (speaks) process.stdout.write(indent(message.trimEnd()).concat('\n'));
     const path = absolute(file);
     output.set(path, [...(output.get(path) ?? []), message]);
   };

@@ -3,25 +3,37 @@
  *
  *   npm test                     lint, types, addon, native tests, all test files
  *   npm test -- index store     only the test files whose path contains one of the words
+ *   npm run test:long           the addon, then the long suites in `test/long`, one after the other; words as above
  *
  * Test files run in processes of their own, with a TMPDIR of this run; whatever is left in it or below it when all is
  * done (a mount, a process, a file) fails the run and is cleaned up.
  */
 import { spawnSync } from 'node:child_process';
+import { randomInt } from 'node:crypto';
 import { chmodSync, globSync, mkdtempSync, realpathSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
 import { cleanUp, findLeftovers } from './leftovers.ts';
 import { addCounts, type Counts, noCounts, runTestFiles } from './test-files.ts';
 
 const projectDirectory = fileURLToPath(new URL('..', import.meta.url));
 
+/** Not part of `npm test`. */
+const longFolder = 'test/long/';
+
+/** A long suite that takes longer than this has hung, milliseconds. */
+const longTimeoutMs = 4 * 60 * 60_000;
+
 /** These start daemons and load the machine; side by side they would only wait for each other. */
 const oneByOne = ['test/e2e/'];
 
-const words = process.argv.slice(2);
-const isWholeRun = words.length === 0;
+const { values: options, positionals: words } = parseArgs({
+  allowPositionals: true,
+  options: { long: { type: 'boolean', default: false } },
+});
+const isWholeRun = words.length === 0 && !options.long;
 process.chdir(projectDirectory);
 // The tools that npm installed come before any of the same name.
 process.env.PATH = `${join(projectDirectory, 'node_modules/.bin')}:${process.env.PATH}`;
@@ -64,15 +76,38 @@ function runSteps(): void {
 
 async function runTests(): Promise<Counts> {
   const files = globSync('test/**/*.test.ts')
-    .filter((path) => isWholeRun || words.some((word) => path.includes(word)))
+    .filter((path) => path.startsWith(longFolder) === options.long)
+    .filter((path) => words.length === 0 || words.some((word) => path.includes(word)))
     .sort();
   if (files.length === 0) failedSteps.push(`no test file's path contains ${words.join(' or ')}`);
+  if (options.long) return runLongSuites(files);
   const isAlone = (path: string) => oneByOne.some((folder) => path.startsWith(folder));
   const together = files.filter((path) => !isAlone(path));
   const alone = files.filter(isAlone);
   const counts = noCounts();
-  if (together.length > 0) addCounts(counts, await runTestFiles(together, availableParallelism(), interrupted.signal));
-  if (alone.length > 0) addCounts(counts, await runTestFiles(alone, 1, interrupted.signal));
+  const { signal } = interrupted;
+  if (together.length > 0) {
+    addCounts(counts, await runTestFiles(together, { concurrency: availableParallelism(), signal }));
+  }
+  if (alone.length > 0) addCounts(counts, await runTestFiles(alone, { concurrency: 1, signal }));
+  return counts;
+}
+
+/** One process each, one after the other, telling how far they are. */
+async function runLongSuites(files: string[]): Promise<Counts> {
+  process.env.COVAULT_LONG_SEED ||= String(randomInt(1, 2 ** 31));
+  const { COVAULT_LONG_SEED: seed, COVAULT_LONG_SECONDS: seconds, COVAULT_LONG_COUNT: count } = process.env;
+  process.stdout.write(`▶ long suites: COVAULT_LONG_SEED=${seed}`);
+  process.stdout.write(
+    `${seconds ? ` COVAULT_LONG_SECONDS=${seconds}` : ''}${count ? ` COVAULT_LONG_COUNT=${count}` : ''}\n`,
+  );
+  const counts = noCounts();
+  for (const [i, file] of files.entries()) {
+    if (interrupted.signal.aborted) break;
+    process.stdout.write(`▶ ${file} (${i + 1} of ${files.length})\n`);
+    const { signal } = interrupted;
+    addCounts(counts, await runTestFiles([file], { concurrency: 1, signal, timeoutMs: longTimeoutMs, speaks: true }));
+  }
   return counts;
 }
 

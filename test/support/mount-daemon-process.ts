@@ -36,8 +36,9 @@ function takeMutations(): Mutation[] {
 async function perform(request: DaemonRequest): Promise<unknown> {
   switch (request.method) {
     case 'mount': {
-      const { keepOut = [], ...options } = request.options;
+      const { keepOut = [], keepMutations = true, ...options } = request.options;
       const onMutations = (batch: Mutation[]) => {
+        if (!keepMutations) return;
         for (const mutation of batch) mutations.push(mutation);
       };
       session = await mountDataDirectory({ ...options, keepOut, onMutations });

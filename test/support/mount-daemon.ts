@@ -125,6 +125,12 @@ export class MountDaemon {
     return (await this.#call({ method: 'openFiles' })) as number;
   }
 
+  /** Memory that the daemon has in use now, bytes. */
+  async residentBytes(): Promise<number> {
+    const status = await readFile(`/proc/${this.pid}/status`, 'utf8');
+    return Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1]) * 1024;
+  }
+
   /** Stops the daemon's JavaScript thread for so long; resolves when it goes on. */
   async block(ms: number): Promise<void> {
     await this.#call({ method: 'block', ms });

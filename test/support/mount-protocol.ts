@@ -10,6 +10,8 @@ export interface DaemonMountOptions {
   transport?: TransportChoice;
   keepOut?: string[];
   searchPath?: string;
+  /** False: mutations are taken and thrown away, for more of them than fit into memory. */
+  keepMutations?: boolean;
   mutationLog?: { chunkBytes?: number; chunksMax?: number; coarseRecordsMax?: number };
 }
 
