@@ -1,5 +1,7 @@
 /** Limits of time that leave nothing behind once they are not needed any more. */
 
+import { systemTimers, type Timers } from '../core/timers.ts';
+
 /** What a signal of `withDeadline` is aborted with when the time is over. */
 export class DeadlineError extends Error {
   override readonly name = 'TimeoutError';
@@ -13,16 +15,17 @@ export async function withDeadline<T>(
   ms: number,
   signal: AbortSignal | undefined,
   act: (signal: AbortSignal) => Promise<T>,
+  timers: Timers = systemTimers,
 ): Promise<T> {
   signal?.throwIfAborted();
   const controller = new AbortController();
   const abort = () => controller.abort(signal?.reason);
-  const timer = setTimeout(() => controller.abort(new DeadlineError(`not done within ${ms} ms`)), ms);
+  const cancel = timers.after(ms, () => controller.abort(new DeadlineError(`not done within ${ms} ms`)));
   signal?.addEventListener('abort', abort, { once: true });
   try {
     return await act(controller.signal);
   } finally {
-    clearTimeout(timer);
+    cancel();
     signal?.removeEventListener('abort', abort);
   }
 }

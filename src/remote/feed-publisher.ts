@@ -6,7 +6,7 @@ import type { Digest } from '../core/digest.ts';
 import { type CovaultError, isCovaultError } from '../core/errors.ts';
 import { limits } from '../core/limits.ts';
 import type { FeedSource } from '../core/ports.ts';
-import { type Backoff, backoffMs, pause } from './backoff.ts';
+import { type Backoff, backoffMs, pauseQuietly, type Waiting } from './backoff.ts';
 import { ownError } from './connection-error.ts';
 import { withDeadline } from './deadline.ts';
 import type { RepositoryClient } from './repository-client.ts';
@@ -24,7 +24,7 @@ export interface PublisherState {
   error: CovaultError | undefined;
 }
 
-export interface PublishOptions {
+export interface PublishOptions extends Waiting {
   signal: AbortSignal;
   /** Between attempts; 0.5 s doubling to 30 s unless told. */
   backoff?: Backoff;
@@ -41,7 +41,7 @@ const pageAttempts = 6;
 export class FeedPublisher {
   readonly #client: RepositoryClient;
   readonly #feed: FeedSource;
-  readonly #options: Required<PublishOptions>;
+  readonly #options: Required<Omit<PublishOptions, keyof Waiting>> & Waiting;
   #state: PublisherState = {
     phase: 'starting',
     history: undefined,
@@ -64,7 +64,7 @@ export class FeedPublisher {
 
   /** Publishes until the signal is aborted, then resolves. Whatever fails is tried again, forever; see `state`. */
   async run(): Promise<void> {
-    const { signal, backoff } = this.#options;
+    const { signal } = this.#options;
     let failures = 0;
     while (!signal.aborted) {
       try {
@@ -75,7 +75,7 @@ export class FeedPublisher {
         if (signal.aborted) return;
         failures += 1;
         this.#become({ phase: 'failed', error: ownError(error) });
-        await pause(backoffMs(failures, backoff), signal);
+        await this.#backOff(failures);
       }
     }
   }
@@ -186,22 +186,28 @@ export class FeedPublisher {
       } catch (error) {
         const passing = isCovaultError(error, 'E_UNAVAILABLE') || isCovaultError(error, 'E_BUSY');
         if (!passing || attempt >= pageAttempts || this.#options.signal.aborted) throw error;
-        await pause(backoffMs(attempt, this.#options.backoff), this.#options.signal);
+        await this.#backOff(attempt);
       }
     }
   }
 
+  async #backOff(failures: number): Promise<void> {
+    const { backoff, random, signal, timers } = this.#options;
+    await pauseQuietly(backoffMs(failures, backoff, random), signal, timers);
+  }
+
   /** Waits for a change after `known`; false when it is time to check the position instead. */
   async #changed(known: number): Promise<boolean> {
-    const { recheckMs, signal } = this.#options;
+    const { recheckMs, signal, timers } = this.#options;
     let isOver = false;
     try {
-      await withDeadline(recheckMs, signal, (either) => {
+      const wait = (either: AbortSignal) => {
         either.addEventListener('abort', () => {
           isOver = !signal.aborted;
         });
         return this.#feed.changedAfter(known, { signal: either });
-      });
+      };
+      await withDeadline(recheckMs, signal, wait, timers);
       return true;
     } catch (error) {
       if (isOver) return false;

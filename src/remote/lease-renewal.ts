@@ -1,7 +1,7 @@
 /** Keeps a member's lease alive, so that others are sent to it. */
 import { type Clock, systemClock } from '../core/clock.ts';
 import type { CovaultError } from '../core/errors.ts';
-import { type Backoff, backoffMs, pause } from './backoff.ts';
+import { type Backoff, backoffMs, pauseQuietly, type Waiting } from './backoff.ts';
 import { ownError } from './connection-error.ts';
 import type { RepositoryClient } from './repository-client.ts';
 import type { LeaseRequest } from './repository-messages.ts';
@@ -16,7 +16,7 @@ export interface LeaseState {
   error: CovaultError | undefined;
 }
 
-export interface LeaseOptions {
+export interface LeaseOptions extends Waiting {
   signal: AbortSignal;
   /** What to tell the repository; asked at every renewal. */
   lease(): LeaseRequest;
@@ -49,18 +49,18 @@ export class LeaseRenewal {
 
   /** Renews until the signal is aborted, then resolves. Whatever fails is tried again, forever; see `state`. */
   async run(): Promise<void> {
-    const { signal, backoff = defaultBackoff } = this.#options;
+    const { signal, backoff = defaultBackoff, timers, random } = this.#options;
     let failures = 0;
     while (!signal.aborted) {
       try {
         const ttlMs = await this.#renew();
         failures = 0;
-        await pause(ttlMs * renewalPart, signal);
+        await pauseQuietly(ttlMs * renewalPart, signal, timers);
       } catch (error) {
         if (signal.aborted) return;
         failures += 1;
         this.#error = ownError(error);
-        await pause(backoffMs(failures, backoff), signal);
+        await pauseQuietly(backoffMs(failures, backoff, random), signal, timers);
       }
     }
   }

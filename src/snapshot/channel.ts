@@ -1,4 +1,4 @@
-/** What a pull needs of the world besides the store: peers and timers. Real ones are in `peer.ts` and below. */
+/** What a pull needs of the world besides the store: peers. Real ones are in `peer.ts`. */
 import type { Block } from '../core/recipe.ts';
 
 /** The answer to one block of a request. */
@@ -23,34 +23,6 @@ export interface PeerChannel {
     wanted: readonly Block[],
     options: { signal: AbortSignal; onBytes(count: number): void },
   ): AsyncIterable<BlockAnswer>;
-}
-
-export interface Timers {
-  /** Calls `run` once after `ms` milliseconds, unless the returned function is called first. */
-  after(ms: number, run: () => void): () => void;
-}
-
-export const systemTimers: Timers = {
-  after(ms, run) {
-    const timer = setTimeout(run, ms);
-    return () => clearTimeout(timer);
-  },
-};
-
-/** Resolves after `ms`; rejects with the signal's reason when it is aborted. */
-export function pause(timers: Timers, ms: number, signal?: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    if (signal?.aborted) return reject(signal.reason);
-    const stop = () => {
-      cancel();
-      reject(signal?.reason);
-    };
-    const cancel = timers.after(ms, () => {
-      signal?.removeEventListener('abort', stop);
-      resolve();
-    });
-    signal?.addEventListener('abort', stop, { once: true });
-  });
 }
 
 /** `promise`, or a rejection with the signal's reason as soon as it is aborted, whatever becomes of `promise`. */

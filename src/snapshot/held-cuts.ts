@@ -4,7 +4,7 @@
  */
 import { CovaultError } from '../core/errors.ts';
 import type { Cut, CutSource } from '../core/ports.ts';
-import { pause, type Timers } from './channel.ts';
+import { pause, type Timers } from '../core/timers.ts';
 import { type CutState, cutLeaseMs } from './messages.ts';
 
 const cutsMax = 16;

@@ -6,11 +6,12 @@ import { limits } from '../core/limits.ts';
 import type { ObjectKind } from '../core/ports.ts';
 import type { Block } from '../core/recipe.ts';
 import type { SnapshotException } from '../core/snapshot.ts';
+import { pause, type Timers } from '../core/timers.ts';
 import type { DirectoryEntry } from '../core/tree.ts';
 import type { Connection } from '../remote/client.ts';
 import { packDigests } from '../remote/digest-list.ts';
 import { decodeFrames } from '../remote/framing.ts';
-import { type BlockAnswer, type PeerChannel, pause, type Timers } from './channel.ts';
+import type { BlockAnswer, PeerChannel } from './channel.ts';
 import { cutLeaseMs, holdWaitMsMax, type OpenCut, paths, unpackCutState } from './messages.ts';
 
 /** Connections to peers by name, opened when first needed. */

@@ -1,7 +1,7 @@
 /** Trying again: what fails because the other side is away for a moment. */
 import type { Clock } from '../core/clock.ts';
 import { type CovaultError, isCovaultError } from '../core/errors.ts';
-import { pause, type Timers } from './channel.ts';
+import { pause, type Timers } from '../core/timers.ts';
 
 export interface Patience {
   clock: Clock;

@@ -5,10 +5,11 @@
 import type { Digest } from '../core/digest.ts';
 import { isCovaultError } from '../core/errors.ts';
 import type { BlockSource, CutSource } from '../core/ports.ts';
+import { systemTimers, type Timers } from '../core/timers.ts';
 import { encodeFrames, type Frame } from '../remote/framing.ts';
 import type { Role } from '../remote/member.ts';
 import { callerOf, type Route, route } from '../remote/route.ts';
-import { systemTimers, type Timers, unlessAborted } from './channel.ts';
+import { unlessAborted } from './channel.ts';
 import { HeldCuts } from './held-cuts.ts';
 import {
   bodyBytesMax,

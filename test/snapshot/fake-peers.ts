@@ -2,7 +2,8 @@
 import { type Digest, type DigestKey, digestKey } from '../../src/core/digest.ts';
 import { CovaultError } from '../../src/core/errors.ts';
 import type { Block } from '../../src/core/recipe.ts';
-import { type BlockAnswer, type PeerChannel, pause, unlessAborted } from '../../src/snapshot/channel.ts';
+import { pause } from '../../src/core/timers.ts';
+import { type BlockAnswer, type PeerChannel, unlessAborted } from '../../src/snapshot/channel.ts';
 import type { VirtualTime } from './virtual-time.ts';
 
 /** What a peer does wrong, from its block number `after` on (counted over all requests). */

@@ -1,7 +1,7 @@
 /** Time that passes only when everybody waits for it: a test of hours takes milliseconds, and always goes the same way. */
 import { setImmediate as afterMicrotasks } from 'node:timers/promises';
 import type { Clock } from '../../src/core/clock.ts';
-import type { Timers } from '../../src/snapshot/channel.ts';
+import type { Timers } from '../../src/core/timers.ts';
 
 /** Of a test that goes round in circles. */
 const turnsMax = 500_000;
