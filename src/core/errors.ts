@@ -26,17 +26,21 @@ export interface ErrorDetails {
   /** What the user can do about it, an imperative sentence without a final full stop. */
   hint?: string;
   cause?: unknown;
+  /** Of `E_BUSY`: when it may be worth trying again, milliseconds from now. */
+  retryAfterMs?: number;
 }
 
 export class CovaultError extends Error {
   override readonly name = 'CovaultError';
   readonly code: ErrorCode;
   readonly hint: string | undefined;
+  readonly retryAfterMs: number | undefined;
 
   constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause });
     this.code = code;
     this.hint = details.hint;
+    this.retryAfterMs = details.retryAfterMs;
   }
 }
 

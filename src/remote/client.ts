@@ -14,7 +14,7 @@ import { connectionError } from './connection-error.ts';
 import { withDeadline } from './deadline.ts';
 import type { Identity } from './identity.ts';
 import type { Member } from './member.ts';
-import { checkVersion, messageType, protocolVersion, unpackError, versionHeader } from './protocol.ts';
+import { checkVersion, messageType, protocolVersion, retryHeader, unpackError, versionHeader } from './protocol.ts';
 
 export interface ConnectionOptions {
   /** Ours; without certificate and key only the routes for anyone answer. */
@@ -194,5 +194,6 @@ async function collect(body: AsyncIterable<Uint8Array>, bytesMax: number): Promi
 /** @throws CovaultError the error in `bytes` unless the answer is a success of our protocol. */
 function checkAnswer(answer: Dispatcher.ResponseData, bytes: Uint8Array | undefined, where: string): void {
   checkVersion(answer.headers[versionHeader], where);
-  if (answer.statusCode !== 200) throw unpackError(decode(bytes ?? new Uint8Array(0), `error of ${where}`));
+  if (answer.statusCode === 200) return;
+  throw unpackError(decode(bytes ?? new Uint8Array(0), `error of ${where}`), answer.headers[retryHeader]);
 }

@@ -9,6 +9,10 @@ import { asRecord, asText } from '../core/shape.ts';
 /** Both sides send it with every message; they must be equal. */
 export const protocolVersion = 1;
 export const versionHeader = 'covault-protocol';
+/** HTTP's own: whole seconds until it is worth asking again, for whoever does not read the message. */
+export const retryHeader = 'retry-after';
+/** Longest time for which anybody is believed to be busy: a day. */
+const retryAfterMsMax = 24 * 60 * 60 * 1000;
 
 /** One msgpack value. */
 export const messageType = 'application/x-covault-msgpack';
@@ -47,19 +51,38 @@ export function publicError(error: unknown): CovaultError {
   return isCovaultError(error) ? error : new CovaultError('E_IO', 'the other side failed unexpectedly');
 }
 
-/** The plain form of an error: `{code, message, hint}`; causes and stacks stay at home. */
+/** The plain form of an error: `{code, message, hint, retryAfterMs}`, the last if known; causes and stacks stay at home. */
 export function packError(error: CovaultError): Record<string, unknown> {
-  return { code: error.code, message: error.message, hint: error.hint ?? null };
+  const { code, message, hint, retryAfterMs } = error;
+  return { code, message, hint: hint ?? null, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) };
 }
 
-/** The inverse of `packError` for what came from elsewhere; never throws. */
-export function unpackError(value: unknown): CovaultError {
+/** The value of `retryHeader` for this error, if it has one. */
+export function retryHeaderOf(error: CovaultError): string | undefined {
+  return error.retryAfterMs === undefined ? undefined : String(Math.ceil(error.retryAfterMs / 1000));
+}
+
+/** A time to wait that the other side asked for, within bounds; what is no such time is left out. */
+function boundedRetry(value: unknown): { retryAfterMs?: number } {
+  if (typeof value !== 'number' || !(value >= 0)) return {};
+  return { retryAfterMs: Math.min(retryAfterMsMax, value) };
+}
+
+/**
+ * The inverse of `packError` for what came from elsewhere; never throws.
+ *
+ * @param header of the answer, `retryHeader`: counts if the message does not say more.
+ */
+export function unpackError(value: unknown, header?: string | string[] | undefined): CovaultError {
   try {
     const fields = asRecord(value, 'error');
     const code = asText(fields.code, 'error code', 40);
     const message = asText(fields.message, 'error message');
     const hint = fields.hint === null ? undefined : asText(fields.hint, 'hint');
-    if (isErrorCode(code)) return new CovaultError(code, message, hint === undefined ? {} : { hint });
+    const said = boundedRetry(fields.retryAfterMs);
+    const retry = typeof header === 'string' && /^\d{1,9}$/.test(header) ? boundedRetry(Number(header) * 1000) : {};
+    if (isErrorCode(code))
+      return new CovaultError(code, message, { ...(hint === undefined ? {} : { hint }), ...retry, ...said });
     return new CovaultError('E_VERSION', `${message} (${code})`);
   } catch (cause) {
     return new CovaultError('E_CORRUPT', 'the other side sent an error that cannot be read', { cause });

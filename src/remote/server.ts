@@ -27,6 +27,8 @@ import {
   messageType,
   parseMessage,
   protocolVersion,
+  retryHeader,
+  retryHeaderOf,
   statusOf,
   streamType,
   versionHeader,
@@ -215,6 +217,8 @@ async function answerStream(
 
 function sendError(request: FastifyRequest, reply: FastifyReply, error: CovaultError): void {
   if (!request.raw.complete && !discardRest(request.raw)) reply.header('connection', 'close');
+  const retryAfter = retryHeaderOf(error);
+  if (retryAfter !== undefined) reply.header(retryHeader, retryAfter);
   reply
     .code(statusOf(error.code))
     .header(versionHeader, String(protocolVersion))

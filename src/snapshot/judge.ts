@@ -5,10 +5,10 @@ import type { Ending } from './scheduler.ts';
 /** How a request ended that failed with `error`. */
 export function judgeError(error: unknown): Ending {
   if (!(error instanceof CovaultError)) return { kind: 'broken', message: String(error) };
-  const { code, message } = error;
+  const { code, message, retryAfterMs } = error;
   switch (code) {
     case 'E_BUSY':
-      return { kind: 'busy' };
+      return { kind: 'busy', message, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) };
     case 'E_CORRUPT':
       return { kind: 'lied', message };
     case 'E_AUTH':

@@ -21,9 +21,9 @@ export interface HealthTimes {
   restMsFirst: number;
   /** Longest rest. */
   restMsMax: number;
-  /** A peer that says it is busy for longer than this is not waited for. */
+  /** A peer that is busy for longer than this, or says that it will be, is not waited for. */
   busyPatienceMs: number;
-  /** One that says so for longer than this is dropped. */
+  /** One that is busy for longer than this is dropped; no peer rests longer, whatever it says. */
   busyMsMax: number;
 }
 
@@ -33,7 +33,7 @@ const defaultTimes: HealthTimes = {
   busyPatienceMs: 20_000,
   busyMsMax: 600_000,
 };
-/** Least and longest time after which a busy peer is asked again. */
+/** Least time after which a busy peer is asked again, and the longest for one that does not say when. */
 const busyPauseMsMin = 250;
 const busyPauseMsMax = 30_000;
 /** A stall costs more time than a refused connection, so it counts for more. */
@@ -76,15 +76,19 @@ export class PeerHealth {
     if (this.#failureWeight >= dropWeight) this.drop({ kind: 'unreachable', message });
   }
 
-  /** It said that it has too much to do; `retryAfterMs` is when it wants to be asked again, if it said so. */
-  busy(retryAfterMs: number | undefined, nowMs: number): void {
+  /**
+   * It said that it has too much to do, or does not serve just now: it rests, for `retryAfterMs` if it said when it
+   * wants to be asked again, else longer each time.
+   */
+  busy({ retryAfterMs, message }: { retryAfterMs?: number; message: string }, nowMs: number): void {
+    this.#lastFailure = message;
     this.#busySinceMs ??= nowMs;
     if (this.isResting(nowMs)) return;
-    const ms = retryAfterMs ?? busyPauseMsMin * 2 ** Math.min(10, this.#busyTimes);
+    const ms = retryAfterMs ?? Math.min(busyPauseMsMax, busyPauseMsMin * 2 ** Math.min(10, this.#busyTimes));
     this.#busyTimes += 1;
-    this.#restUntilMs = nowMs + Math.max(busyPauseMsMin, Math.min(busyPauseMsMax, ms));
+    this.#restUntilMs = nowMs + Math.max(busyPauseMsMin, Math.min(this.#times.busyMsMax, ms));
     if (nowMs - this.#busySinceMs >= this.#times.busyMsMax) {
-      this.drop({ kind: 'unreachable', message: 'was too busy for too long' });
+      this.drop({ kind: 'unreachable', message: `was busy for too long: ${message}` });
     }
   }
 
@@ -121,7 +125,9 @@ export class PeerHealth {
 
   /** Blocks that only it holds are better waited for than asked of the source. */
   isCountedOn(nowMs: number): boolean {
-    const busyForLong = this.#busySinceMs !== undefined && nowMs - this.#busySinceMs >= this.#times.busyPatienceMs;
+    const busyUntilMs = Math.max(nowMs, this.#restUntilMs);
+    const busyForLong =
+      this.#busySinceMs !== undefined && busyUntilMs - this.#busySinceMs >= this.#times.busyPatienceMs;
     return this.#dropped === undefined && this.#failureWeight < doubtWeight && !busyForLong;
   }
 }

@@ -16,6 +16,8 @@ const pauseMsMax = 5_000;
 /** An attempt that failed only after so long did get somewhere: patience begins anew. */
 const worthwhileMs = 10_000;
 const attemptsMax = 100;
+/** Longest pause that somebody busy may ask for. */
+const askedPauseMsMax = 60_000;
 
 /** The other side is away or has too much to do: it may be otherwise soon. */
 export function mayPass(error: unknown): error is CovaultError {
@@ -35,6 +37,7 @@ export async function persist<T>(work: () => Promise<T>, patience: Patience): Pr
   let pauseMs = pauseMsFirst;
   for (let attempt = 1; ; attempt++) {
     const startMs = clock.monotonicMs();
+    let askedMs = 0;
     try {
       return await work();
     } catch (error) {
@@ -44,8 +47,11 @@ export async function persist<T>(work: () => Promise<T>, patience: Patience): Pr
         pauseMs = pauseMsFirst;
       }
       if (signal?.aborted || !mayPass(error) || nowMs + pauseMs > untilMs || attempt >= attemptsMax) throw error;
+      askedMs = Math.min(askedPauseMsMax, error.retryAfterMs ?? 0);
+      // Who asks to be left alone for longer than there is patience for is not waited for in vain.
+      if (nowMs + askedMs > untilMs) throw error;
     }
-    await pause(timers, pauseMs, signal);
+    await pause(timers, Math.max(pauseMs, askedMs), signal);
     pauseMs = Math.min(pauseMsMax, pauseMs * 2);
   }
 }

@@ -40,7 +40,7 @@ export type Action =
 export type Ending =
   | { kind: 'whole' }
   | { kind: Failure; message: string }
-  | { kind: 'busy'; retryAfterMs?: number }
+  | { kind: 'busy'; message: string; retryAfterMs?: number }
   /** What came was not what was asked for, or the peer does not let us in: it is not asked again. */
   | { kind: 'lied' | 'refused'; message: string };
 
@@ -189,7 +189,7 @@ export class Scheduler {
     const isShort = ending.kind === 'whole' && request.leftCount > 0;
     const end = isShort ? { kind: 'short' as const, message: 'answered only a part' } : ending;
     if (end.kind === 'lied' || end.kind === 'refused') this.#distrust(request.lane, end.kind, end.message, nowMs);
-    else if (end.kind === 'busy') health.busy(end.retryAfterMs, nowMs);
+    else if (end.kind === 'busy') health.busy(end, nowMs);
     else if (end.kind !== 'whole') health.failed(end.kind, end.message, nowMs);
     this.#chooser.observe(nowMs);
     this.#close(request, nowMs);

@@ -8,6 +8,9 @@ export interface SlotLimits {
   perPuller: number;
 }
 
+/** A request for blocks is about half a second of a puller's link, so by then a slot was given back. */
+const slotRetryMs = 500;
+
 export const defaultSlotLimits: SlotLimits = { total: 16, perPuller: 6 };
 
 export class UploadSlots {
@@ -33,6 +36,7 @@ export class UploadSlots {
     if (this.#taken >= this.#limits.total || own >= this.#limits.perPuller) {
       throw new CovaultError('E_BUSY', `${this.#taken} requests for blocks are being answered already`, {
         hint: 'try again in a moment',
+        retryAfterMs: slotRetryMs,
       });
     }
     this.#taken += 1;

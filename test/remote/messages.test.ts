@@ -77,3 +77,16 @@ test('waits double up to the longest, half of each at random', () => {
     1000,
   );
 });
+
+test('a time to wait is believed within bounds, and what is no time is left out', () => {
+  const retryOf = (retryAfterMs: unknown, header?: string) =>
+    unpackError({ code: 'E_BUSY', message: 'busy', hint: null, retryAfterMs }, header).retryAfterMs;
+  const dayMs = 24 * 60 * 60 * 1000;
+  for (const wrong of [-1, Number.NaN, 'soon', null, undefined, 5n, {}]) assert.equal(retryOf(wrong), undefined);
+  assert.equal(retryOf(1e300), dayMs);
+  assert.equal(retryOf(undefined, '30'), 30_000);
+  assert.equal(retryOf(250, '1'), 250, 'the message is finer than the header');
+  for (const wrong of ['', '-1', '1.5', 'Fri, 31 Dec 1999 23:59:59 GMT', '9'.repeat(40)]) {
+    assert.equal(retryOf(undefined, wrong), undefined);
+  }
+});

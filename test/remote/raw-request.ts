@@ -1,6 +1,7 @@
 /** Requests below the level of our client, for tests of what a server makes of strangers and of nonsense. */
 
 import { once } from 'node:events';
+import type { IncomingHttpHeaders } from 'node:http';
 import { request } from 'node:https';
 import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls';
 import { decode } from '../../src/core/codec.ts';
@@ -13,6 +14,7 @@ export type Credentials = Pick<Identity, 'authorityPem'> & Partial<Identity>;
 export interface RawAnswer {
   status: number;
   contentType: string;
+  headers: IncomingHttpHeaders;
   body: Buffer;
 }
 
@@ -57,6 +59,7 @@ export function rawRequest(url: string, credentials: Credentials, options: RawRe
           resolve({
             status: response.statusCode ?? 0,
             contentType: response.headers['content-type'] ?? '',
+            headers: response.headers,
             body: Buffer.concat(chunks),
           }),
         );

@@ -96,6 +96,35 @@ test('a member is answered, and the server knows who asks', async (t) => {
     assert.deepEqual(await connection.call('/v1/echo', text), [text, 'laptop', 'client']);
 });
 
+test('who is busy says when to come again, in the message and in the header, within bounds', async (t) => {
+  const domain = await createTestDomain();
+  const busy = (path: string, retryAfterMs: number) =>
+    route({
+      method: 'POST',
+      path,
+      roles: ['client'],
+      bodyBytesMax: 64,
+      parse: parseNothing,
+      handle: async () => {
+        throw new CovaultError('E_BUSY', 'on battery', { retryAfterMs });
+      },
+    });
+  const { url } = await serve(t, domain, [busy('/v1/soon', 1_250), busy('/v1/never', 1e15)]);
+  const connection = await connect(t, domain, url);
+  const retryOf = async (path: string) => {
+    const error = await connection.call(path, undefined).catch((reason: unknown) => reason);
+    assert.ok(isCovaultError(error, 'E_BUSY'));
+    return error.retryAfterMs;
+  };
+  assert.equal(await retryOf('/v1/soon'), 1_250);
+  assert.equal(await retryOf('/v1/never'), 24 * 60 * 60 * 1000);
+  const streamed = connection.stream('/v1/soon', undefined).next();
+  await assert.rejects(streamed, { code: 'E_BUSY', retryAfterMs: 1_250 });
+  const identity = await domain.identity('laptop', 'client');
+  const answer = await rawRequest(url, identity, { path: '/v1/soon' });
+  assert.equal(answer.headers['retry-after'], '2');
+});
+
 test('errors of a handler arrive as they were, defects without their details', async (t) => {
   const domain = await createTestDomain();
   const defects: unknown[] = [];

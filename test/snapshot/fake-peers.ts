@@ -12,8 +12,8 @@ export type Fault =
   /** Says of some blocks that it lacks them: those whose first digest byte is below `share` of 256. */
   | { kind: 'lacks'; share: number }
   | { kind: 'lies' | 'short' | 'endless' | 'stalls' | 'dies' | 'truncates'; after: number }
-  /** Refuses the first `times` requests. */
-  | { kind: 'busy'; times: number }
+  /** Refuses the first `times` requests, and may say when it wants to be asked again. */
+  | { kind: 'busy'; times: number; retryAfterMs?: number }
   /** Breaks the first `times` requests, then is well. */
   | { kind: 'restarts'; after: number; times: number }
   | { kind: 'refuses' }
@@ -95,7 +95,10 @@ export class FakeChannel implements PeerChannel {
     await pause(this.#time, peer.latencyMs, options.signal);
     const requests = (this.#requests.get(peer.name) ?? 0) + 1;
     this.#requests.set(peer.name, requests);
-    if (fault.kind === 'busy' && requests <= fault.times) throw new CovaultError('E_BUSY', 'busy');
+    if (fault.kind === 'busy' && requests <= fault.times) {
+      const { retryAfterMs } = fault;
+      throw new CovaultError('E_BUSY', 'busy', retryAfterMs === undefined ? {} : { retryAfterMs });
+    }
     if (fault.kind === 'refuses') throw new CovaultError('E_AUTH', 'you may not');
     for (const [position, block] of wanted.entries()) {
       const sent = this.#sent.get(peer.name) ?? 0;

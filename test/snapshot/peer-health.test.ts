@@ -53,18 +53,30 @@ describe('the health of a peer', () => {
 
   test('lets a busy peer be asked when it wants to be, waits for it for a while, and drops it in the end', () => {
     const health = new PeerHealth();
-    health.busy(5_000, 0);
+    health.busy({ retryAfterMs: 5_000, message: 'busy' }, 0);
     assert.ok(!health.isUsable(4_999));
     assert.ok(health.isUsable(5_000));
     assert.ok(health.isCountedOn(19_999));
     assert.ok(!health.isCountedOn(20_000));
     let nowMs = 5_000;
     while (health.dropped === undefined) {
-      health.busy(undefined, nowMs);
+      health.busy({ message: 'busy' }, nowMs);
       assert.ok(health.restUntilMs - nowMs <= 30_000);
       nowMs = health.restUntilMs;
     }
     assert.ok(nowMs >= 600_000 && nowMs < 700_000, `${nowMs}`);
+  });
+
+  test('leaves a peer alone for as long as it asks, and does not count on one that asks for long', () => {
+    const health = new PeerHealth();
+    health.busy({ retryAfterMs: 120_000, message: 'on battery' }, 0);
+    assert.ok(!health.isUsable(119_999));
+    assert.ok(health.isUsable(120_000));
+    assert.ok(!health.isCountedOn(0), 'others need not wait until it has been away for long');
+    assert.equal(health.lastFailure, 'on battery');
+    const forever = new PeerHealth();
+    forever.busy({ retryAfterMs: 1e12, message: 'gone fishing' }, 0);
+    assert.equal(forever.restUntilMs, 600_000);
   });
 
   test('keeps the first reason for which it was dropped', () => {

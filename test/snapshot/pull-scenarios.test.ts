@@ -72,6 +72,8 @@ describe('a pull from several peers', () => {
     'denies having anything': { kind: 'lacks', share: 1 },
     'has lost half': { kind: 'lacks', share: 0.5 },
     'is busy at first': { kind: 'busy', times: 3 },
+    'is busy and says for how long': { kind: 'busy', times: 1, retryAfterMs: 500 },
+    'does not serve for an hour': { kind: 'busy', times: 1e9, retryAfterMs: 3_600_000 },
     'lets nobody in': { kind: 'refuses' },
   };
   for (const [name, fault] of Object.entries(faults)) {
@@ -118,6 +120,24 @@ describe('a pull from several peers', () => {
       assert.ok(result.sourceBytes > 0 && result.sourceBytes <= 0.25 * totalBytes);
     });
   }
+
+  test('asks a busy peer again when it wants to be asked, and not before', async () => {
+    const world = worldOf([100], { fault: { kind: 'busy', times: 3, retryAfterMs: 7_000 } });
+    const { seconds, channel, result } = await run(world);
+    // Three requests go out at once, and all three are refused.
+    assert.ok(seconds >= 7 && seconds <= 7.5 + 1.15 * secondsAt([100]), `${seconds} s`);
+    assert.equal(result.sourceBytes, 0);
+    assert.equal(result.dropped.length, 0);
+    assert.ok((channel.traffic.asked.get(peerName(0)) ?? []).length < 1.5 * blockCount);
+  });
+
+  test('does not wait for the only holder if it says that it will not serve for long', async () => {
+    const world = worldOf([100], { fault: { kind: 'busy', times: 1e9, retryAfterMs: 300_000 } });
+    world.source.bytesPerSecond = 100 * megabit;
+    const outcome = await runPull(world);
+    assert.equal(outcome.result?.sourceBytes, totalBytes);
+    assert.ok(outcome.seconds <= 1 + 1.15 * secondsAt([100]), `${outcome.seconds} s`);
+  });
 
   test('keeps the source below its bound', async () => {
     const world = worldOf([], { share: 0 });
