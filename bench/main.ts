@@ -2,53 +2,27 @@
  * `npm run bench -- NAME [options]`: the project's measurements. Every figure stands beside that of something else
  * run on the same data in the same minutes; nothing here judges.
  */
-import { parseArgs } from 'node:util';
-import { benchMount } from './mount/bench-mount.ts';
+import type { Bench } from './bench.ts';
 
-const usage = `usage: npm run bench -- mount [options]
-
-  mount   file-system work on a Covault mount, beside the bare directory, bindfs and libfuse's passthrough_hp
-
-  --json                  the last line is one JSON object
-  --rounds N              rounds of every workload (default 5)
-  --only TEXT             only workloads whose name contains TEXT
-  --storage ext4,tmpfs    where the data lies (default both: the temporary directory, and /dev/shm)
-  --indexing off,on       without and with the index at work (default both)
-  --data-mode MODE        writeback or write-through (default: the engine's)
-  --transport NAME        auto, device or io_uring (default: auto)
-  --passthrough-hp FILE   libfuse's example, built from its sources; left out when not given
-  --directory DIR         where the ext4 data lies instead of the temporary directory
-`;
-
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: {
-    json: { type: 'boolean', default: false },
-    rounds: { type: 'string', default: '5' },
-    only: { type: 'string', default: '' },
-    storage: { type: 'string', default: 'ext4,tmpfs' },
-    indexing: { type: 'string', default: 'off,on' },
-    'data-mode': { type: 'string' },
-    transport: { type: 'string' },
-    'passthrough-hp': { type: 'string' },
-    directory: { type: 'string' },
-    help: { type: 'boolean', default: false },
+const benches: Record<string, { summary: string; load(): Promise<Bench> }> = {
+  mount: {
+    summary: "file-system work on a Covault mount, beside the bare directory, bindfs and libfuse's passthrough_hp",
+    load: async () => (await import('./mount/command.ts')).mountBench,
   },
-});
+  peers: {
+    summary: 'snapshots from many peers over limited links, beside the least possible time, restic and Borg (root)',
+    load: async () => (await import('./peers/command.ts')).peersBench,
+  },
+};
 
-if (values.help || positionals.length !== 1 || positionals[0] !== 'mount') {
-  process.stderr.write(usage);
-  process.exitCode = values.help ? 0 : 2;
+const [name = '', ...words] = process.argv.slice(2);
+const chosen = Object.hasOwn(benches, name) ? benches[name] : undefined;
+const isHelp = [name, ...words].includes('--help');
+if (chosen && !isHelp) {
+  await (await chosen.load()).run(words);
 } else {
-  await benchMount({
-    json: values.json,
-    rounds: Number(values.rounds),
-    only: values.only,
-    storages: values.storage.split(','),
-    indexing: values.indexing.split(',').map((word) => word === 'on'),
-    dataMode: values['data-mode'],
-    transport: values.transport,
-    passthroughHp: values['passthrough-hp'],
-    directory: values.directory,
-  });
+  const rows = Object.entries(benches).map(([known, { summary }]) => `  ${known.padEnd(8)} ${summary}`);
+  const usage = chosen ? (await chosen.load()).usage : `usage: npm run bench -- NAME [options]\n\n${rows.join('\n')}\n`;
+  process.stderr.write(usage);
+  process.exitCode = isHelp ? 0 : 2;
 }

@@ -16,6 +16,8 @@ export interface RunOptions {
   /** Told the process id before anything is said. */
   onStart?(pid: number): void;
   signal?: AbortSignal;
+  /** Words before the command, of a program that becomes it (`exec`): `nsenter --net=…`. */
+  within?: readonly string[];
 }
 
 export interface Finished {
@@ -66,7 +68,8 @@ export async function startCovault(words: readonly string[], options: RunOptions
 }
 
 function start(words: readonly string[], options: RunOptions) {
-  const child = spawn(process.execPath, [launcherPath, ...words, '--json'], {
+  const [program, ...parameters] = [...(options.within ?? []), process.execPath, launcherPath, ...words, '--json'];
+  const child = spawn(program as string, parameters, {
     env: { ...process.env, ...options.env },
     stdio: ['ignore', 'pipe', 'pipe'],
     ...(options.signal ? { signal: options.signal, killSignal: 'SIGTERM' } : {}),
