@@ -1,17 +1,21 @@
 /** `covault snapshot CLIENT --to STORE`: makes a secondary copy of a client, mostly from other clients. */
 import { timeName } from '../browse/snapshot-names.ts';
 import { createDigester } from '../core/digest.ts';
+import type { Domain } from '../core/domain.ts';
 import { CovaultError } from '../core/errors.ts';
 import { exitCodes } from '../core/exit-codes.ts';
-import type { SnapshotRecord } from '../core/snapshot.ts';
+import type { SnapshotException, SnapshotRecord } from '../core/snapshot.ts';
 import { type Connection, openConnection } from '../remote/client.ts';
 import type { Identity } from '../remote/identity.ts';
 import { openRepositoryClient, type RepositoryClient } from '../remote/repository-client.ts';
-import { type SnapshotOutcome, takeSnapshot } from '../snapshot/take.ts';
+import { drySink, emptySink } from '../snapshot/dry-sink.ts';
+import type { PlanSummary } from '../snapshot/plan-summary.ts';
+import { type PlanOptions, planSnapshot, type SnapshotOutcome, takeSnapshot } from '../snapshot/take.ts';
 import type { Store } from '../store/store.ts';
 import {
   type Call,
   type Command,
+  flagOption,
   neededOption,
   type Outcome,
   parameter,
@@ -24,7 +28,7 @@ import { loadJoined } from './membership.ts';
 import { passwordOptions } from './password.ts';
 import { formatBytes, formatCount, formatSeconds, formatShare, formatTable, parseBytes } from './sizes.ts';
 import { reportSnapshotProgress } from './snapshot-progress.ts';
-import { openOrCreateStore } from './store-access.ts';
+import { hasConfig, openExistingStore, openOrCreateStore } from './store-access.ts';
 
 const defaultPatience = '60s';
 const exceptionsShown = 20;
@@ -40,6 +44,7 @@ export const snapshotCommand: Command = {
   options: [
     { flags: '--to <store>', summary: 'the directory of the store' },
     { flags: '--patience <duration>', summary: 'how long to wait for a client that is away', default: defaultPatience },
+    { flags: '--dry-run', summary: 'only show what would be pulled from whom; stores nothing' },
     { flags: '--source-limit <size>', summary: 'bytes a second at most from the client itself: 10MB' },
     stateOption,
     ...passwordOptions,
@@ -54,6 +59,7 @@ export const snapshotCommand: Command = {
   ],
   examples: [
     ['covault snapshot laptop --to /backups/vault', 'asks for the password; twice when it makes the store'],
+    ['covault snapshot laptop --to /backups/vault --dry-run', 'shows what would come from whom'],
     ['covault snapshot laptop --to /backups/vault --password-file ~/secret --json', 'for a script'],
   ],
   async run(call) {
@@ -64,6 +70,11 @@ export const snapshotCommand: Command = {
     const repository = openRepositoryClient({ identity: joined.identity, url: joined.repositoryUrl });
     stack.defer(() => repository.close());
     await checkClient(repository, client, call.signal);
+    if (flagOption(call, 'dryRun')) {
+      const store = (await hasConfig(directory)) ? await openExistingStore(call, directory) : undefined;
+      stack.defer(() => store?.close());
+      return describePlan(await plan(call, { client, store, domain, repository, identity: joined.identity }));
+    }
     const { store, isNew } = await openOrCreateStore(call, directory, domain);
     stack.defer(() => store.close());
     const outcome = await take(call, { client, store, repository, identity: joined.identity });
@@ -81,27 +92,47 @@ async function checkClient(repository: RepositoryClient, client: string, signal:
   });
 }
 
-async function take(
-  call: Call,
-  parts: { client: string; store: Store; repository: RepositoryClient; identity: Identity },
-): Promise<SnapshotOutcome> {
-  const { client, store, repository, identity } = parts;
+interface Parts {
+  client: string;
+  repository: RepositoryClient;
+  identity: Identity;
+}
+
+/** What taking and planning have in common. */
+function takeOptions(call: Call, { client, repository, identity }: Parts): Omit<PlanOptions, 'sink' | 'digester'> {
   const limit = textOption(call, 'sourceLimit');
-  const bounds = limit === undefined ? {} : { sourceBytesPerSecondMax: parseBytes(limit) };
+  return {
+    client,
+    connect: (peer) => connectTo(peer, repository, identity),
+    holders: repository,
+    clock: call.clock,
+    puller: identity.name,
+    patienceMs: parseDuration(textOption(call, 'patience') ?? defaultPatience),
+    signal: call.signal,
+    bounds: limit === undefined ? {} : { sourceBytesPerSecondMax: parseBytes(limit) },
+    onProgress: (progress) => reportSnapshotProgress(call.progress, progress),
+  };
+}
+
+/** Without a store: as if there were an empty one. */
+async function plan(call: Call, parts: Parts & { store: Store | undefined; domain: Domain }) {
+  const { store, domain } = parts;
+  return await planSnapshot({
+    ...takeOptions(call, parts),
+    sink: drySink(store?.held() ?? emptySink),
+    digester: createDigester(domain.digestKey),
+  });
+}
+
+async function take(call: Call, parts: Parts & { store: Store }): Promise<SnapshotOutcome> {
+  const { store } = parts;
   const writer = await store.openWriter();
   try {
     return await takeSnapshot({
-      client,
-      connect: (peer) => connectTo(peer, repository, identity),
-      holders: repository,
+      ...takeOptions(call, parts),
       sink: writer,
       digester: createDigester(store.domain.digestKey),
-      clock: call.clock,
-      puller: identity.name,
-      patienceMs: parseDuration(textOption(call, 'patience') ?? defaultPatience),
-      signal: call.signal,
-      bounds,
-      onProgress: (progress) => reportSnapshotProgress(call.progress, progress),
+      onPlanned: (summary) => call.json && call.announce(planMessage(summary), []),
     });
   } finally {
     // After a seal there is nothing left to abandon.
@@ -119,12 +150,52 @@ async function connectTo(peer: string, repository: RepositoryClient, identity: I
   return openConnection({ identity, url, expect: { name: peer, role: 'client' } });
 }
 
+function planMessage({ timeNs, ...summary }: PlanSummary): Record<string, unknown> {
+  return { type: 'plan', time: timeName(timeNs), ...summary };
+}
+
+function describePlan({ exceptions, ...summary }: Awaited<ReturnType<typeof plan>>): Outcome {
+  const { blocks, bytes, sourceBytes, peers, objects, objectBytes } = summary;
+  const described = exceptions.map(describeException);
+  const rows = [...peers, { peer: 'the source', bytes: sourceBytes }].filter((share) => share.bytes > 0);
+  return {
+    result: { ...planMessage(summary), exceptions: described },
+    lines: [
+      ...exceptionLines(described),
+      `would pull ${formatCount(blocks)} blocks, ${formatBytes(bytes)}`,
+      ...formatTable(
+        rows.map((share) => [`  ${share.peer}`, formatBytes(share.bytes), formatShare(share.bytes, bytes)]),
+        [1, 2],
+      ),
+      `and ${formatCount(objects)} trees and recipes, ${formatBytes(objectBytes)}, from the source`,
+    ],
+    exitCode: exceptions.length === 0 ? exitCodes.ok : exitCodes.incomplete,
+  };
+}
+
+interface DescribedException {
+  path: string;
+  reason: string;
+}
+
+function describeException({ path, reason }: SnapshotException): DescribedException {
+  return { path: Buffer.from(path).toString(), reason };
+}
+
+function exceptionLines(exceptions: readonly DescribedException[]): string[] {
+  const more = exceptions.length - exceptionsShown;
+  return [
+    ...exceptions.slice(0, exceptionsShown).map(({ path, reason }) => `exception: ${path}: ${reason}`),
+    ...(more > 0 ? [`and ${formatCount(more)} more exceptions`] : []),
+  ];
+}
+
 function describeOutcome(
   { record, rounds, dropped, staleCount, wastedBytes }: SnapshotOutcome,
   { directory, isNew }: { directory: string; isNew: boolean },
 ): Outcome {
   const { id, client, files, bytes, newBytes, bytesFromSource, peers, seconds, exceptions } = record;
-  const described = exceptions.map(({ path, reason }) => ({ path: Buffer.from(path).toString(), reason }));
+  const described = exceptions.map(describeException);
   return {
     result: {
       type: 'summary',
@@ -147,8 +218,7 @@ function describeOutcome(
     },
     lines: [
       ...(isNew ? [`made the store ${directory}`] : []),
-      ...described.slice(0, exceptionsShown).map(({ path, reason }) => `exception: ${path}: ${reason}`),
-      ...(described.length > exceptionsShown ? [`and ${described.length - exceptionsShown} more exceptions`] : []),
+      ...exceptionLines(described),
       `snapshot ${client}/${timeName(record.timeNs)} (${id.slice(0, 8)}): ${formatCount(files)} files, ${formatBytes(bytes)}`,
       ...shareLines(record),
     ],

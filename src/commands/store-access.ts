@@ -22,8 +22,8 @@ export async function isStore(directory: string): Promise<boolean> {
 }
 
 /** Whether there is a file where a store has its config. */
-async function hasConfig(directory: string): Promise<boolean> {
-  return (await openLocalBackend(directory).size(configName)) !== undefined;
+export async function hasConfig(directory: string): Promise<boolean> {
+  return (await openLocalBackend(resolve(directory)).size(configName)) !== undefined;
 }
 
 /**

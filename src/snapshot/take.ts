@@ -17,7 +17,8 @@ import { ObjectCache } from './object-cache.ts';
 import { openRemoteCut, PeerConnections, type RemoteCut } from './peer.ts';
 import type { DropReason } from './peer-health.ts';
 import { type Patience, persist } from './persist.ts';
-import { makePlan } from './plan.ts';
+import { makePlan, type NeededBlocks, type Plan } from './plan.ts';
+import { type PlanSummary, summarizePlan } from './plan-summary.ts';
 import { type PullOptions, type PullProgress, pull } from './pull.ts';
 import { settleTrees } from './settle-trees.ts';
 import { SnapshotShares } from './snapshot-shares.ts';
@@ -43,6 +44,18 @@ export interface TakeOptions {
   /** Bounds of the pull. */
   bounds?: Pick<PullOptions, 'pipeline' | 'requestsMax' | 'sourceBytesPerSecondMax' | 'sourceFreeAtMs' | 'healthTimes'>;
   onProgress?(progress: SnapshotProgress): void;
+  /** Told in each round when it is known what must be pulled from whom. */
+  onPlanned?(summary: PlanSummary): void;
+}
+
+/** The same without a seal: a plan ends before. */
+export type PlanOptions = Omit<TakeOptions, 'sink'> & { sink: SnapshotSink };
+
+type Seal = TakeOptions['sink']['seal'];
+
+interface Planned {
+  planned: { needed: NeededBlocks; plan: Plan } | undefined;
+  summary: PlanSummary;
 }
 
 /** What is being done; `round` counts from 1. */
@@ -82,7 +95,7 @@ const roundPausesMs = [250, 1_000, 2_000, 4_000];
 export async function takeSnapshot(options: TakeOptions): Promise<SnapshotOutcome> {
   const connections = new PeerConnections(options.connect);
   try {
-    return await new Take(options, connections).run();
+    return await new Take(options, connections).run((record, how) => options.sink.seal(record, how));
   } catch (error) {
     // What has come is of use to the next run; that it cannot be written is not what went wrong first.
     await options.sink.flush().catch(() => undefined);
@@ -93,8 +106,28 @@ export async function takeSnapshot(options: TakeOptions): Promise<SnapshotOutcom
   }
 }
 
+/**
+ * What a snapshot would pull from whom, as of a cut that is closed again. Adds trees and recipes to the sink, no blocks:
+ * with `drySink` nothing is stored.
+ *
+ * @throws CovaultError as `takeSnapshot`.
+ */
+export async function planSnapshot(
+  options: PlanOptions,
+): Promise<PlanSummary & { exceptions: readonly SnapshotException[] }> {
+  const connections = new PeerConnections(options.connect);
+  try {
+    return await new Take(options, connections).plan();
+  } catch (error) {
+    checkInterrupted(options.signal);
+    throw error;
+  } finally {
+    await connections.close();
+  }
+}
+
 class Take {
-  readonly #options: TakeOptions;
+  readonly #options: PlanOptions;
   readonly #connections: PeerConnections;
   readonly #objects: ObjectCache;
   readonly #shares = new SnapshotShares();
@@ -102,7 +135,7 @@ class Take {
   readonly #patience: Patience;
   readonly #startMs: number;
 
-  constructor(options: TakeOptions, connections: PeerConnections) {
+  constructor(options: PlanOptions, connections: PeerConnections) {
     this.#options = options;
     this.#connections = connections;
     this.#objects = new ObjectCache(options.sink, options.digester);
@@ -116,17 +149,27 @@ class Take {
     };
   }
 
-  async run(): Promise<SnapshotOutcome> {
+  async plan(): Promise<PlanSummary & { exceptions: readonly SnapshotException[] }> {
+    const { cut, needed } = await this.#cutAndWalk(1);
+    try {
+      const { summary } = await this.#plan(cut, needed, 1);
+      return { ...summary, exceptions: cut.exceptions };
+    } finally {
+      await cut.close();
+    }
+  }
+
+  async run(seal: Seal): Promise<SnapshotOutcome> {
     const roundsMax = this.#options.roundsMax ?? defaults.roundsMax;
     for (let round = 1; ; round++) {
       const { cut, needed } = await this.#cutAndWalk(round);
       let lostCount: number;
       try {
-        lostCount = await this.#pull(needed, round);
+        lostCount = await this.#pull(cut, needed, round);
       } finally {
         await cut.close();
       }
-      if (lostCount === 0 || round >= roundsMax) return this.#seal(cut, round);
+      if (lostCount === 0 || round >= roundsMax) return this.#seal(cut, round, seal);
       await pause(
         this.#timers,
         roundPausesMs[Math.min(round, roundPausesMs.length) - 1] as number,
@@ -196,10 +239,17 @@ class Take {
     }
   }
 
-  /** Pulls what is needed; returns how many blocks nobody had. */
-  async #pull(gathered: NeededGatherer, round: number): Promise<number> {
-    if (gathered.count === 0) return 0;
-    const { client, holders, sink, digester, clock, onProgress, bounds } = this.#options;
+  /** Who is to send what; `planned` is undefined if nothing is needed. */
+  async #plan(cut: RemoteCut, gathered: NeededGatherer, round: number): Promise<Planned> {
+    const planned = gathered.count === 0 ? undefined : await this.#planBlocks(gathered, round);
+    const { fetchedCount: objects, fetchedBytes: objectBytes } = this.#objects;
+    const summary = summarizePlan(planned, { timeNs: cut.timeNs, objects, objectBytes });
+    this.#options.onPlanned?.(summary);
+    return { planned, summary };
+  }
+
+  async #planBlocks(gathered: NeededGatherer, round: number): Promise<{ needed: NeededBlocks; plan: Plan }> {
+    const { client, holders, onProgress } = this.#options;
     const leftOut = new Set([client, ...this.#untrusted()]);
     const needed = await persist(
       () =>
@@ -211,7 +261,15 @@ class Take {
       this.#patience,
     );
     const peers = needed.sets.names().map(() => ({ live: true }));
-    const plan = makePlan(needed, { peers, puller: this.#puller });
+    return { needed, plan: makePlan(needed, { peers, puller: this.#puller }) };
+  }
+
+  /** Pulls what is needed; returns how many blocks nobody had. */
+  async #pull(cut: RemoteCut, gathered: NeededGatherer, round: number): Promise<number> {
+    const { planned } = await this.#plan(cut, gathered, round);
+    if (!planned) return 0;
+    const { needed, plan } = planned;
+    const { client, holders, sink, digester, clock, onProgress, bounds } = this.#options;
     const result = await pull(needed, plan, {
       ...bounds,
       ...this.#signal,
@@ -233,7 +291,7 @@ class Take {
     for (const [peer, { kind }] of this.#shares.dropped) if (kind !== 'unreachable') yield peer;
   }
 
-  async #seal(cut: RemoteCut, rounds: number): Promise<SnapshotOutcome> {
+  async #seal(cut: RemoteCut, rounds: number, seal: Seal): Promise<SnapshotOutcome> {
     const { client, sink, clock, onProgress } = this.#options;
     onProgress?.({ stage: 'seal' });
     const settled = await settleTrees(cut.root, { objects: this.#objects, sink, ...this.#signal });
@@ -256,7 +314,7 @@ class Take {
       exceptions: mergeExceptions(settled.missing, cut.exceptions),
     };
     return {
-      record: await sink.seal(record, this.#signal),
+      record: await seal(record, this.#signal),
       rounds,
       dropped: [...shares.dropped].map(([peer, reason]) => ({ peer, reason })),
       staleCount: shares.staleCount,

@@ -200,14 +200,15 @@ export class Store implements SnapshotReader {
     }
     await this.#backend.removeLeftovers();
     await this.refresh();
-    return new StoreWriter({
-      backend: this.#backend,
-      keys: this.#keys,
-      catalog: this.#catalog,
-      reader: this.#reader,
-      digester: this.#digester,
-      packBytes: this.#packBytes,
-    });
+    return this.#makeWriter();
+  }
+
+  /**
+   * What a writer would find here: objects whose snapshot was never sealed do not count. Nothing is written, not even
+   * what dead writers left behind is taken away.
+   */
+  held(): Pick<SnapshotWriter, 'hasBlock' | 'hasObject' | 'readObject'> {
+    return this.#makeWriter();
   }
 
   /** Looks for damage; everything found is in the report, nothing is thrown for it. Changes nothing. */
@@ -267,6 +268,17 @@ export class Store implements SnapshotReader {
     if (this.#clock.monotonicMs() - this.#refreshedMs < refreshIntervalMs) return false;
     await this.refresh();
     return true;
+  }
+
+  #makeWriter(): StoreWriter {
+    return new StoreWriter({
+      backend: this.#backend,
+      keys: this.#keys,
+      catalog: this.#catalog,
+      reader: this.#reader,
+      digester: this.#digester,
+      packBytes: this.#packBytes,
+    });
   }
 
   #makeReader(catalog: Catalog): EntryReader {

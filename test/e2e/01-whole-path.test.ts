@@ -38,8 +38,14 @@ test('a snapshot comes mostly from a peer, is what the client has, and comes bac
   await addOddities(laptop.data);
   await stage.published(laptop, desktop);
 
-  const first = await snapshot(stage, laptop);
   const sharedBytes = shared.count * shared.bytesEach;
+  const dryRun = ['snapshot', laptop.name, '--to', stage.path('store'), '--state', stage.stateOf('vault'), '--dry-run'];
+  const planned = await stage.do(dryRun);
+  assert.deepEqual([planned.type, planned.peers], ['plan', [{ peer: 'desktop', bytes: sharedBytes }]]);
+  assert.ok(planned.sourceBytes >= 5 * 50_000 && planned.bytes === planned.sourceBytes + sharedBytes);
+  assert.ok(!fs.existsSync(stage.path('store')), 'no store is made');
+
+  const first = await snapshot(stage, laptop);
   assert.deepEqual(first.peers, [{ peer: 'desktop', bytes: sharedBytes }]);
   assert.ok(first.fromSource < 5 * 50_000 + 200_000, `${first.fromSource} bytes from the source`);
   assert.ok(first.fromSource <= first.onlyAtSource * 1.02);

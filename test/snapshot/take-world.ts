@@ -9,8 +9,15 @@ import { decodeRecipe, isBlock, type Segment } from '../../src/core/recipe.ts';
 import type { SnapshotRecord } from '../../src/core/snapshot.ts';
 import { decodeTree, type FileEntry } from '../../src/core/tree.ts';
 import { openConnection } from '../../src/remote/client.ts';
+import { drySink, type ReadableSink } from '../../src/snapshot/dry-sink.ts';
 import type { ServingOptions } from '../../src/snapshot/serve.ts';
-import { type SnapshotOutcome, type TakeOptions, takeSnapshot } from '../../src/snapshot/take.ts';
+import {
+  type PlanOptions,
+  planSnapshot,
+  type SnapshotOutcome,
+  type TakeOptions,
+  takeSnapshot,
+} from '../../src/snapshot/take.ts';
 import type { Store } from '../../src/store/store.ts';
 import { createTestDomain, type TestDomain } from '../remote/test-domain.ts';
 import { openMemoryBackend } from '../store/memory-backend.ts';
@@ -75,28 +82,35 @@ export class TakeWorld implements HolderLookup {
 
   /** Makes a snapshot of the source; the writer is ended whatever happens. */
   async take(options: Partial<TakeOptions> = {}): Promise<SnapshotOutcome> {
-    const identity = await this.domain.identity('vault', 'secondary');
     const writer = await this.store.openWriter();
     try {
-      return await takeSnapshot({
-        client: source,
-        connect: async (peer) => {
-          const url = this.members.get(peer)?.url;
-          if (url === undefined) throw new CovaultError('E_UNAVAILABLE', `${peer} is not there`);
-          return openConnection({ identity, url, expect: { name: peer, role: 'client' } });
-        },
-        holders: this,
-        sink: writer,
-        digester: testDigester,
-        clock: systemClock,
-        puller: 'vault',
-        patienceMs: 2_000,
-        bounds: { healthTimes: { restMsFirst: 20 } },
-        ...options,
-      });
+      return await takeSnapshot({ ...(await this.#options()), sink: writer, ...options });
     } finally {
       await writer.abandon();
     }
+  }
+
+  /** What a snapshot into `store`, by default that of this world, would pull. */
+  async plan(store: ReadableSink = this.store.held()): ReturnType<typeof planSnapshot> {
+    return planSnapshot({ ...(await this.#options()), sink: drySink(store) });
+  }
+
+  async #options(): Promise<Omit<PlanOptions, 'sink'>> {
+    const identity = await this.domain.identity('vault', 'secondary');
+    return {
+      client: source,
+      connect: async (peer) => {
+        const url = this.members.get(peer)?.url;
+        if (url === undefined) throw new CovaultError('E_UNAVAILABLE', `${peer} is not there`);
+        return openConnection({ identity, url, expect: { name: peer, role: 'client' } });
+      },
+      holders: this,
+      digester: testDigester,
+      clock: systemClock,
+      puller: 'vault',
+      patienceMs: 2_000,
+      bounds: { healthTimes: { restMsFirst: 20 } },
+    };
   }
 
   /** The files of a snapshot, read back from the store; those without content are undefined. */

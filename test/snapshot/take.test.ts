@@ -3,6 +3,8 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { isCovaultError } from '../../src/core/errors.ts';
 import { encodeTree } from '../../src/core/tree.ts';
+import { emptySink } from '../../src/snapshot/dry-sink.ts';
+import type { PlanSummary } from '../../src/snapshot/plan-summary.ts';
 import { testBytes } from '../store/store-fixture.ts';
 import { bytesOf, joinFiles, makeFiles, source, TakeWorld } from './take-world.ts';
 
@@ -18,6 +20,36 @@ async function threeClients(t: Parameters<typeof TakeWorld.make>[0]) {
   const server = await world.add('server', joinFiles(common, makeFiles(5, { seed: 4 })));
   return { world, laptop, desktop, server };
 }
+
+describe('a plan without a pull', () => {
+  test('says what a snapshot then pulls, from whom, and stores nothing', async (t) => {
+    const { world, laptop, desktop, server } = await threeClients(t);
+    const planned = await world.plan();
+    assert.equal(planned.bytes, bytesOf(laptop.files));
+    assert.equal(planned.sourceBytes, bytesOf(alone));
+    assert.equal(
+      planned.peers.reduce((sum, { bytes }) => sum + bytes, planned.sourceBytes),
+      planned.bytes,
+    );
+    assert.deepEqual(planned.peers.map(({ peer }) => peer).toSorted(), ['desktop', 'server']);
+    assert.deepEqual(
+      [laptop, desktop, server].map(({ sent }) => sent.length),
+      [0, 0, 0],
+    );
+    assert.equal(laptop.openCutCount, 0, 'the cut is closed');
+    const { blocks, objects, snapshots } = await world.store.statistics();
+    assert.deepEqual({ blocks, objects, snapshots }, { blocks: 0, objects: 0, snapshots: 0 });
+    assert.deepEqual({ ...(await world.plan(emptySink)), timeNs: 0n }, { ...planned, timeNs: 0n });
+    const told: PlanSummary[] = [];
+    await world.take({ onPlanned: (summary) => told.push(summary) });
+    assert.deepEqual(
+      told.map(({ blocks, bytes, sourceBytes }) => ({ blocks, bytes, sourceBytes })),
+      [{ blocks: planned.blocks, bytes: planned.bytes, sourceBytes: planned.sourceBytes }],
+    );
+    const after = await world.plan();
+    assert.deepEqual([after.blocks, after.bytes, after.objects, after.peers], [0, 0, 0, []]);
+  });
+});
 
 describe('a snapshot', () => {
   test('has every byte, takes from the source only what nobody else has, and says who gave what', async (t) => {
