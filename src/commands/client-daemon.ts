@@ -10,10 +10,12 @@ import type { Clock } from '../core/clock.ts';
 import type { Mutation } from '../core/mutation.ts';
 import { type DataMode, type MountSession, mountDataDirectory, type TransportChoice } from '../fs/session.ts';
 import { type LiveIndex, openIndex } from '../index/live-index.ts';
+import type { ServingGate } from '../snapshot/serving-gate.ts';
 import { ClientNetwork } from './client-network.ts';
 import { type ControlServer, serveControl } from './control.ts';
 import type { Logger } from './logging.ts';
 import { loadOrMakeMembership, type Membership } from './membership.ts';
+import { openSharing } from './sharing.ts';
 import { lockStateDirectory } from './state-directory.ts';
 
 export interface ClientDaemonOptions {
@@ -51,6 +53,8 @@ export async function startClientDaemon(options: ClientDaemonOptions): Promise<C
     await control?.close();
   });
   const membership = await loadOrMakeMembership(stateDirectory);
+  const sharing = await openSharing(stateDirectory, { clock, log });
+  stack.defer(() => sharing.close());
   const waiting: Mutation[] = [];
   let consume = (batch: readonly Mutation[]): void => {
     waiting.push(...batch);
@@ -73,10 +77,10 @@ export async function startClientDaemon(options: ClientDaemonOptions): Promise<C
   stack.defer(() => session.unmount({ lazy: true }));
   const stop = new AbortController();
   const parts = { session, index, membership, stopRequested: stop.signal };
-  const network = await startNetwork(options, membership, index);
+  const network = await startNetwork(options, membership, { index, gate: sharing.gate });
   if (network) stack.defer(() => network.close());
   const status = () => describe(parts, network);
-  control = await serveControl(stateDirectory, { status, stop: () => stop.abort() });
+  control = await serveControl(stateDirectory, { status, reload: () => sharing.reload(), stop: () => stop.abort() });
   const owned = stack.move();
   return { ...parts, network, status, [Symbol.asyncDispose]: () => owned.disposeAsync() };
 }
@@ -96,9 +100,9 @@ function mount(options: ClientDaemonOptions, onMutations: (batch: Mutation[]) =>
 async function startNetwork(
   { listen, clock, log }: ClientDaemonOptions,
   { joined }: Membership,
-  index: LiveIndex,
+  parts: { index: LiveIndex; gate: ServingGate },
 ): Promise<ClientNetwork | undefined> {
-  return joined && ClientNetwork.start({ ...joined, listen, index, clock, log });
+  return joined && ClientNetwork.start({ ...joined, ...parts, listen, clock, log });
 }
 
 async function describe(

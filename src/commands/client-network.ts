@@ -8,6 +8,7 @@ import { LeaseRenewal } from '../remote/lease-renewal.ts';
 import { openRepositoryClient, type RepositoryClient } from '../remote/repository-client.ts';
 import { type Server, startServer } from '../remote/server.ts';
 import { openServing, type Serving } from '../snapshot/serve.ts';
+import type { ServingGate } from '../snapshot/serving-gate.ts';
 import { advertisedUrl } from './advertised-url.ts';
 import type { Logger } from './logging.ts';
 
@@ -16,6 +17,8 @@ export interface ClientNetworkOptions {
   repositoryUrl: string;
   listen: { host: string; port: number };
   index: BlockSource & CutSource & { feed: FeedSource };
+  /** What others may take; by default all that the defaults allow. */
+  gate?: ServingGate;
   clock: Clock;
   log: Logger;
 }
@@ -52,8 +55,8 @@ export class ClientNetwork {
 
   /** Listens; the repository need not be there. @throws CovaultError `E_UNAVAILABLE` if it cannot listen. */
   static async start(options: ClientNetworkOptions): Promise<ClientNetwork> {
-    const { identity, listen, index, log, repositoryUrl } = options;
-    const serving = openServing({ blocks: index, cuts: index });
+    const { identity, listen, index, gate, log, repositoryUrl } = options;
+    const serving = openServing({ blocks: index, cuts: index, ...(gate === undefined ? {} : { gate }) });
     const server = await startServer({
       identity,
       ...listen,

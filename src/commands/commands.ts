@@ -9,6 +9,7 @@ const loaders: Record<string, () => Promise<Command[]>> = {
   join: async () => [(await import('./join.ts')).joinCommand],
   mount: async () => [(await import('./mount.ts')).mountCommand],
   status: async () => [(await import('./status.ts')).statusCommand],
+  reload: async () => [(await import('./reload.ts')).reloadCommand],
   unmount: async () => [(await import('./unmount.ts')).unmountCommand],
   snapshot: async () => [(await import('./snapshot.ts')).snapshotCommand],
   snapshots: async () => [(await import('./snapshots.ts')).snapshotsCommand],

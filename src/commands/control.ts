@@ -9,11 +9,13 @@ import { CovaultError, systemErrorCode } from '../core/errors.ts';
 import { asOneOf, asRecord, asText } from '../core/shape.ts';
 import { controlSocketPath } from './state-directory.ts';
 
-const requests = ['status', 'stop'] as const;
+const requests = ['status', 'reload', 'stop'] as const;
 export type ControlRequest = (typeof requests)[number];
 
 export interface ControlHandlers {
   status(): Promise<Record<string, unknown>>;
+  /** Reads the settings anew. */
+  reload(): Promise<void>;
   /** Answers at once; the daemon then ends. */
   stop(): void;
 }
@@ -62,8 +64,10 @@ async function answerOne(socket: Socket, handlers: ControlHandlers): Promise<voi
 async function answerTo(line: string | undefined, handlers: ControlHandlers): Promise<Record<string, unknown>> {
   try {
     const { request } = asRecord(JSON.parse(line ?? ''), 'control request');
-    if (asOneOf(request, 'request', requests) === 'status') return { ok: true, ...(await handlers.status()) };
-    handlers.stop();
+    const known = asOneOf(request, 'request', requests);
+    if (known === 'status') return { ok: true, ...(await handlers.status()) };
+    if (known === 'reload') await handlers.reload();
+    else handlers.stop();
     return { ok: true };
   } catch (error) {
     return { ok: false, message: error instanceof Error ? error.message : String(error) };

@@ -10,6 +10,7 @@ import type { Identity } from '../remote/identity.ts';
 import { openRepositoryClient, type RepositoryClient } from '../remote/repository-client.ts';
 import { drySink, emptySink } from '../snapshot/dry-sink.ts';
 import type { PlanSummary } from '../snapshot/plan-summary.ts';
+import type { RateSchedule } from '../snapshot/serving-policy.ts';
 import { type PlanOptions, planSnapshot, type SnapshotOutcome, takeSnapshot } from '../snapshot/take.ts';
 import type { Store } from '../store/store.ts';
 import {
@@ -26,6 +27,7 @@ import {
 import { parseDuration } from './durations.ts';
 import { loadJoined } from './membership.ts';
 import { passwordOptions } from './password.ts';
+import { loadSettings } from './settings.ts';
 import { formatBytes, formatCount, formatSeconds, formatShare, formatTable, parseBytes } from './sizes.ts';
 import { reportSnapshotProgress } from './snapshot-progress.ts';
 import { hasConfig, openExistingStore, openOrCreateStore } from './store-access.ts';
@@ -77,7 +79,8 @@ export const snapshotCommand: Command = {
     }
     const { store, isNew } = await openOrCreateStore(call, directory, domain);
     stack.defer(() => store.close());
-    const outcome = await take(call, { client, store, repository, identity: joined.identity });
+    const { download } = await loadSettings(stateDirectoryOf(call));
+    const outcome = await take(call, { client, store, repository, identity: joined.identity, download });
     return describeOutcome(outcome, { directory, isNew });
   },
 };
@@ -124,7 +127,7 @@ async function plan(call: Call, parts: Parts & { store: Store | undefined; domai
   });
 }
 
-async function take(call: Call, parts: Parts & { store: Store }): Promise<SnapshotOutcome> {
+async function take(call: Call, parts: Parts & { store: Store; download: RateSchedule }): Promise<SnapshotOutcome> {
   const { store } = parts;
   const writer = await store.openWriter();
   try {
@@ -133,6 +136,7 @@ async function take(call: Call, parts: Parts & { store: Store }): Promise<Snapsh
       sink: writer,
       digester: createDigester(store.domain.digestKey),
       onPlanned: (summary) => call.json && call.announce(planMessage(summary), []),
+      download: parts.download,
     });
   } finally {
     // After a seal there is nothing left to abandon.

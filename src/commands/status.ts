@@ -6,6 +6,7 @@ import type { MountCounters } from '../fs/session.ts';
 import type { IndexStatus } from '../index/index-status.ts';
 import { type Command, stateDirectoryOf, stateOption } from './command.ts';
 import { askDaemon } from './control.ts';
+import { servingRows } from './serving-rows.ts';
 import { formatBytes, formatCount, formatTable } from './sizes.ts';
 
 type Fields = Record<string, unknown>;
@@ -40,7 +41,12 @@ export function describeStatus(status: Fields): string[] {
     const { name, url } = asRecord(member, 'member');
     const view = asRecord(repository, 'repository');
     return [
-      ...formatTable([...rows, ['member', `${name}, answers at ${url}`], ...repositoryRows(view)]),
+      ...formatTable([
+        ...rows,
+        ['member', `${name}, answers at ${url}`],
+        ...servingRows(view.serving),
+        ...repositoryRows(view),
+      ]),
       ...memberLines(view),
     ];
   } catch (cause) {

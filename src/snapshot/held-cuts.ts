@@ -33,6 +33,11 @@ export class HeldCuts {
     return this.#cuts.size;
   }
 
+  /** Whether `owner` has a cut, open or being made. */
+  holds(owner: string): boolean {
+    return [...this.#cuts.values()].some((held) => held.owner === owner);
+  }
+
   /**
    * Begins to make a cut, unless this owner has one of that id already: asking twice does no harm.
    *

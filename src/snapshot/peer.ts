@@ -20,10 +20,16 @@ export class PeerConnections implements PeerChannel {
   readonly #connections = new Map<string, Promise<Connection>>();
   /** Not used for new requests; those under way may end. */
   readonly #retired = new Set<Promise<Connection>>();
+  readonly #passes: (bytes: number, signal: AbortSignal) => Promise<void>;
   #closed = false;
 
-  constructor(connect: (peer: string) => Promise<Connection>) {
+  /** @param options.passes resolves when so many bytes of blocks may have come in: bounds the speed of all together. */
+  constructor(
+    connect: (peer: string) => Promise<Connection>,
+    options: { passes?: (bytes: number, signal: AbortSignal) => Promise<void> } = {},
+  ) {
     this.#connect = connect;
+    this.#passes = options.passes ?? (async () => undefined);
   }
 
   /** @throws CovaultError `E_UNAVAILABLE` or whatever connecting throws. */
@@ -53,7 +59,11 @@ export class PeerConnections implements PeerChannel {
     const body = { digests: packDigests(wanted.map((block) => block.digest)) };
     const chunks = connection.stream(paths.blocks, body, { signal: options.signal });
     const payloadBytesMax = wanted.reduce((most, block) => Math.max(most, block.length), 0);
-    const frames = decodeFrames(counted(chunks, options.onBytes), { payloadBytesMax, positions: wanted.length });
+    const taken = counted(chunks, async (count) => {
+      options.onBytes(count);
+      await this.#passes(count, options.signal);
+    });
+    const frames = decodeFrames(taken, { payloadBytesMax, positions: wanted.length });
     try {
       for await (const frame of frames) {
         yield { position: frame.position, bytes: frame.kind === 'item' ? frame.bytes : undefined };
@@ -176,10 +186,10 @@ async function renew(connection: Connection, cut: string, timers: Timers, signal
 
 async function* counted(
   chunks: AsyncIterable<Uint8Array>,
-  onBytes: (count: number) => void,
+  take: (count: number) => Promise<void>,
 ): AsyncGenerator<Uint8Array> {
   for await (const chunk of chunks) {
-    onBytes(chunk.byteLength);
+    await take(chunk.byteLength);
     yield chunk;
   }
 }

@@ -2,6 +2,7 @@
  * What a client answers to those who make snapshots: cuts of its own data directory for secondaries, and blocks, of
  * whatever snapshot, for every member that pulls.
  */
+import { type Clock, systemClock } from '../core/clock.ts';
 import type { Digest } from '../core/digest.ts';
 import { isCovaultError } from '../core/errors.ts';
 import type { BlockSource, CutSource } from '../core/ports.ts';
@@ -20,12 +21,15 @@ import {
   unpackHoldRequest,
   unpackObjectsRequest,
 } from './messages.ts';
-import { type SlotLimits, UploadSlots } from './upload-slots.ts';
+import { type GateStatus, ServingGate } from './serving-gate.ts';
+import { SourceGuests } from './source-guests.ts';
 
 export interface ServingOptions {
   blocks: BlockSource;
   cuts: CutSource;
-  slots?: SlotLimits;
+  /** What may be sent, and how fast; by default as the defaults of `serving-policy.ts` say. */
+  gate?: ServingGate;
+  clock?: Clock;
   timers?: Timers;
 }
 
@@ -40,7 +44,7 @@ export interface Served {
   objectBytes: number;
 }
 
-export interface ServingStatus {
+export interface ServingStatus extends GateStatus {
   openCuts: number;
   /** Requests for blocks being answered now. */
   uploads: number;
@@ -64,7 +68,8 @@ const readAhead = 2;
 
 export function openServing(options: ServingOptions): Serving {
   const cuts = new HeldCuts(options.cuts, options.timers ?? systemTimers);
-  const slots = new UploadSlots(options.slots);
+  const gate = options.gate ?? new ServingGate();
+  const guests = new SourceGuests(options.clock ?? systemClock, (name) => cuts.holds(name));
   const counts = new Map<string, Served>();
   const countOf = (peer: string): Served => {
     const known = counts.get(peer) ?? { peer, blocks: 0, bytes: 0, lacked: 0, objectBytes: 0 };
@@ -72,17 +77,29 @@ export function openServing(options: ServingOptions): Serving {
     return known;
   };
   return {
-    routes: [...cutRoutes(cuts), objectsRoute(cuts, countOf), blocksRoute(options.blocks, slots, countOf)],
+    routes: [
+      ...cutRoutes(cuts, (name) => gate.check(guests.guest(name))),
+      objectsRoute(cuts, countOf, { gate, guests }),
+      blocksRoute(options.blocks, countOf, { gate, guests }),
+    ],
     status: () => ({
+      ...gate.status(),
       openCuts: cuts.count,
-      uploads: slots.taken,
+      uploads: gate.uploads,
       served: [...counts.values()].map((served) => ({ ...served })),
     }),
     close: () => cuts.closeAll(),
   };
 }
 
-function cutRoutes(cuts: HeldCuts): Route[] {
+/** Who is let in, and what is sent to them how fast. */
+interface Door {
+  gate: ServingGate;
+  guests: SourceGuests;
+}
+
+/** @param check throws if who has just opened a cut may not have anything now. */
+function cutRoutes(cuts: HeldCuts, check: (name: string) => void): Route[] {
   const common = { method: 'POST', roles: cutRoles, bodyBytesMax: 1024 } as const;
   return [
     route({
@@ -90,7 +107,14 @@ function cutRoutes(cuts: HeldCuts): Route[] {
       path: paths.openCut,
       parse: unpackCutId,
       handle: async (call) => {
-        cuts.open(callerOf(call).name, call.body);
+        const { name } = callerOf(call);
+        cuts.open(name, call.body);
+        try {
+          check(name);
+        } catch (error) {
+          await cuts.close(name, call.body);
+          throw error;
+        }
         return { body: {} };
       },
     }),
@@ -116,7 +140,7 @@ function cutRoutes(cuts: HeldCuts): Route[] {
   ];
 }
 
-function objectsRoute(cuts: HeldCuts, countOf: (peer: string) => Served): Route {
+function objectsRoute(cuts: HeldCuts, countOf: (peer: string) => Served, door: Door): Route {
   return route({
     method: 'POST',
     path: paths.objects,
@@ -132,12 +156,13 @@ function objectsRoute(cuts: HeldCuts, countOf: (peer: string) => Served): Route 
       const count = (bytes: number | undefined) => {
         countOf(name).objectBytes += bytes ?? 0;
       };
-      return { stream: encodeFrames(framesOf(digests, read, count, call.signal)) };
+      const frames = encodeFrames(framesOf(digests, read, count, call.signal));
+      return { stream: door.gate.paced(frames, () => door.guests.guest(name), call.signal) };
     },
   });
 }
 
-function blocksRoute(blocks: BlockSource, slots: UploadSlots, countOf: (peer: string) => Served): Route {
+function blocksRoute(blocks: BlockSource, countOf: (peer: string) => Served, { gate, guests }: Door): Route {
   return route({
     method: 'POST',
     path: paths.blocks,
@@ -154,17 +179,23 @@ function blocksRoute(blocks: BlockSource, slots: UploadSlots, countOf: (peer: st
           served.bytes += bytes;
         }
       };
-      const read = (digest: Digest) => readBlock(blocks, digest);
-      return { stream: inSlot(slots, name, framesOf(call.body.digests, read, count, call.signal)) };
+      const guest = () => guests.guest(name);
+      const read = async (digest: Digest) => {
+        // Asked at each block: what begins while a long answer goes out holds for its rest.
+        gate.check(guest());
+        return readBlock(blocks, digest);
+      };
+      const frames = framesOf(call.body.digests, read, count, call.signal);
+      return { stream: inSlot(() => gate.enter(guest()), gate.paced(encodeFrames(frames), guest, call.signal)) };
     },
   });
 }
 
-/** Frames within a slot, taken at the first step and given back at the end, however it comes. */
-async function* inSlot(slots: UploadSlots, puller: string, frames: AsyncIterable<Frame>): AsyncGenerator<Uint8Array> {
-  const giveBack = slots.take(puller);
+/** Chunks within a slot, taken at the first step and given back at the end, however it comes. */
+async function* inSlot(enter: () => () => void, chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  const giveBack = enter();
   try {
-    yield* encodeFrames(frames);
+    yield* chunks;
   } finally {
     giveBack();
   }

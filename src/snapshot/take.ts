@@ -14,12 +14,14 @@ import type { Connection } from '../remote/client.ts';
 import { findHolders } from './find-holders.ts';
 import { NeededGatherer } from './needed-blocks.ts';
 import { ObjectCache } from './object-cache.ts';
+import { Pace } from './pacing.ts';
 import { openRemoteCut, PeerConnections, type RemoteCut } from './peer.ts';
 import type { DropReason } from './peer-health.ts';
 import { type Patience, persist } from './persist.ts';
 import { makePlan, type NeededBlocks, type Plan } from './plan.ts';
 import { type PlanSummary, summarizePlan } from './plan-summary.ts';
 import { type PullOptions, type PullProgress, pull } from './pull.ts';
+import { calendarAt, type RateSchedule, rateAt } from './serving-policy.ts';
 import { settleTrees } from './settle-trees.ts';
 import { SnapshotShares } from './snapshot-shares.ts';
 import { walkTrees } from './walk-trees.ts';
@@ -41,6 +43,8 @@ export interface TakeOptions {
   roundsMax?: number;
   /** How long the client and the repository may be away, milliseconds. */
   patienceMs?: number;
+  /** Bounds the speed at which blocks come in, of all peers together; by default there is no bound. */
+  download?: RateSchedule;
   /** Bounds of the pull. */
   bounds?: Pick<PullOptions, 'pipeline' | 'requestsMax' | 'sourceBytesPerSecondMax' | 'sourceFreeAtMs' | 'healthTimes'>;
   onProgress?(progress: SnapshotProgress): void;
@@ -93,7 +97,7 @@ const roundPausesMs = [250, 1_000, 2_000, 4_000];
  *   block that is needed; `E_INTERRUPTED`; `E_CORRUPT` if the client sends what cannot be true; what the sink throws.
  */
 export async function takeSnapshot(options: TakeOptions): Promise<SnapshotOutcome> {
-  const connections = new PeerConnections(options.connect);
+  const connections = new PeerConnections(options.connect, { passes: downloadPace(options) });
   try {
     return await new Take(options, connections).run((record, how) => options.sink.seal(record, how));
   } catch (error) {
@@ -124,6 +128,14 @@ export async function planSnapshot(
   } finally {
     await connections.close();
   }
+}
+
+function downloadPace({ download, clock, timers = systemTimers }: TakeOptions) {
+  const pace = new Pace({ clock, timers });
+  return async (bytes: number, signal: AbortSignal): Promise<void> => {
+    if (download === undefined) return;
+    await pace.pass(bytes, rateAt(download, calendarAt(clock.nowMs()).minute), signal);
+  };
 }
 
 class Take {

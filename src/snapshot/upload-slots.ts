@@ -1,25 +1,18 @@
 /** How many requests for blocks are answered at once, in all and for one puller: the rest is asked to come again. */
 import { CovaultError } from '../core/errors.ts';
-
-export interface SlotLimits {
-  /** Requests answered at once. */
-  total: number;
-  /** Of those, for one puller. */
-  perPuller: number;
-}
+import type { SlotLimits } from './serving-policy.ts';
 
 /** A request for blocks is about half a second of a puller's link, so by then a slot was given back. */
 const slotRetryMs = 500;
 
-export const defaultSlotLimits: SlotLimits = { total: 16, perPuller: 6 };
-
 export class UploadSlots {
-  readonly #limits: SlotLimits;
+  /** May be changed; slots that are taken stay taken. */
+  limits: SlotLimits;
   readonly #byPuller = new Map<string, number>();
   #taken = 0;
 
-  constructor(limits: SlotLimits = defaultSlotLimits) {
-    this.#limits = limits;
+  constructor(limits: SlotLimits) {
+    this.limits = limits;
   }
 
   get taken(): number {
@@ -33,7 +26,7 @@ export class UploadSlots {
    */
   take(puller: string): () => void {
     const own = this.#byPuller.get(puller) ?? 0;
-    if (this.#taken >= this.#limits.total || own >= this.#limits.perPuller) {
+    if (this.#taken >= this.limits.total || own >= this.limits.perPuller) {
       throw new CovaultError('E_BUSY', `${this.#taken} requests for blocks are being answered already`, {
         hint: 'try again in a moment',
         retryAfterMs: slotRetryMs,

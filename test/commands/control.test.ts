@@ -14,6 +14,8 @@ function stateDirectory(t: TestContext): string {
   return path;
 }
 
+const handlers = { reload: async () => undefined, stop: () => undefined };
+
 test('a state directory is made, locked, and free again after its release', async (t) => {
   const path = join(stateDirectory(t), 'a', 'b');
   const first = await lockStateDirectory(path);
@@ -26,7 +28,11 @@ test('a state directory is made, locked, and free again after its release', asyn
 test('the daemon answers its status and is told to stop', async (t) => {
   const path = stateDirectory(t);
   let stops = 0;
-  const server = await serveControl(path, { status: async () => ({ mountpoint: '/a' }), stop: () => (stops += 1) });
+  const server = await serveControl(path, {
+    status: async () => ({ mountpoint: '/a' }),
+    ...handlers,
+    stop: () => (stops += 1),
+  });
   t.after(() => server.close());
   assert.equal(statSync(controlSocketPath(path)).mode & 0o777, 0o600);
   assert.deepEqual(await askDaemon(path, 'status'), { mountpoint: '/a' });
@@ -39,7 +45,7 @@ test('a failing status is an error for who asked, not for the daemon', async (t)
   const status = async () => {
     throw new Error('no index');
   };
-  const server = await serveControl(path, { status, stop: () => undefined });
+  const server = await serveControl(path, { status, ...handlers });
   t.after(() => server.close());
   await assert.rejects(askDaemon(path, 'status'), { code: 'E_UNAVAILABLE', message: /no index/ });
   assert.deepEqual(await askDaemon(path, 'stop'), {});
@@ -47,7 +53,7 @@ test('a failing status is an error for who asked, not for the daemon', async (t)
 
 test('nonsense on the socket is refused and does not end the daemon', async (t) => {
   const path = stateDirectory(t);
-  const server = await serveControl(path, { status: async () => ({}), stop: () => undefined });
+  const server = await serveControl(path, { status: async () => ({}), ...handlers });
   t.after(() => server.close());
   for (const nonsense of ['\n', 'x\n', '{"request":"fly"}\n', '[]\n', '\0\xff\n', 'x'.repeat(100_000)]) {
     const answer = await new Promise<string>((resolve) => {
@@ -73,7 +79,7 @@ test('no daemon, a dead socket and an overlong path are told apart from a daemon
 test('a socket that a killed daemon left behind does not keep the next one out', async (t) => {
   const path = stateDirectory(t);
   writeFileSync(controlSocketPath(path), '');
-  const server = await serveControl(path, { status: async () => ({ alive: true }), stop: () => undefined });
+  const server = await serveControl(path, { status: async () => ({ alive: true }), ...handlers });
   t.after(() => server.close());
   assert.deepEqual(await askDaemon(path, 'status'), { alive: true });
 });

@@ -29,6 +29,14 @@ const repository = {
   phase: 'level',
   behind: 0,
   live: true,
+  serving: {
+    slots: { taken: 2, total: 16, perPuller: 6 },
+    bytesPerSecond: 2_000_000,
+    month: { month: '2026-11', bytes: 7_000_000, bytesMax: 100_000_000_000 },
+    openCuts: 1,
+    uploads: 2,
+    served: [{ peer: 'vault', blocks: 1, bytes: 7_000_000, lacked: 0, objectBytes: 0 }],
+  },
   reachable: true,
   error: null,
   statistics: { digests: 99, storedBytes: 1000 },
@@ -54,6 +62,17 @@ test('a joined member is shown with the repository and the others', () => {
   assert.match(text, /knows everything; it takes this member for live/);
   assert.match(text, /laptop +client +live +60/);
   assert.match(text, /vault +secondary +– +0/);
+});
+
+test('what others may take and have taken is shown, and why they may not', () => {
+  const member = { name: 'laptop', url: 'https://127.0.0.1:1' };
+  const serving = describeStatus({ ...alone, member, repository }).join('\n');
+  assert.match(serving, /^serving +2 of 16 slots taken, at most 2\.0 MB a second, 1 cuts open$/m);
+  assert.match(serving, /7\.0 MB of 100\.0 GB sent this month, to 1 members/);
+  const paused = { reason: 'battery', message: 'it runs on battery', retryAfterMs: 300_000 };
+  const away = { ...repository, serving: { ...repository.serving, paused } };
+  const text = describeStatus({ ...alone, member, repository: away }).join('\n');
+  assert.match(text, /^serving +PAUSED: it runs on battery; others are asked to come again in 5 min 00 s$/m);
 });
 
 test('what is behind, fails or is in trouble is said', () => {

@@ -12,6 +12,8 @@ import { HeldCuts } from '../../src/snapshot/held-cuts.ts';
 import { cutLeaseMs, paths } from '../../src/snapshot/messages.ts';
 import { openRemoteCut, PeerConnections } from '../../src/snapshot/peer.ts';
 import type { ServingOptions } from '../../src/snapshot/serve.ts';
+import { ServingGate, type ServingGateOptions } from '../../src/snapshot/serving-gate.ts';
+import { defaultServingSettings, type ServingSettings } from '../../src/snapshot/serving-policy.ts';
 import { UploadSlots } from '../../src/snapshot/upload-slots.ts';
 import { hostileRequestSuite } from '../remote/hostile-requests.ts';
 import { createTestDomain } from '../remote/test-domain.ts';
@@ -19,6 +21,10 @@ import { testDigester } from '../store/store-fixture.ts';
 import { FakeClient, packFiles, ServedClient } from './fake-client.ts';
 import { makeFiles } from './take-world.ts';
 import { VirtualTime } from './virtual-time.ts';
+
+function gateWith(settings: Partial<ServingSettings>, more: Partial<ServingGateOptions> = {}): ServingGate {
+  return new ServingGate({ settings: { ...defaultServingSettings, ...settings }, ...more });
+}
 
 async function serve(t: TestContext, options: Partial<ServingOptions> = {}) {
   const domain = await createTestDomain();
@@ -105,7 +111,7 @@ test('blocks that are not held or cannot be read are lacking, the others come', 
 });
 
 test('who asks for too much at once is told to come again, and is served then', async (t) => {
-  const { connect, wanted, client } = await serve(t, { slots: { total: 3, perPuller: 2 } });
+  const { connect, wanted, client } = await serve(t, { gate: gateWith({ slots: { total: 3, perPuller: 2 } }) });
   const held = Promise.withResolvers<void>();
   client.beforeRead = () => held.promise;
   const connection = await connect('vault', 'secondary');
@@ -127,6 +133,28 @@ test('who asks for too much at once is told to come again, and is served then', 
   held.resolve();
   assert.deepEqual(await Promise.all([...early, third]), [3, 3, 3]);
   assert.equal(await pull(connection), 3);
+});
+
+test('a client on battery refuses others with a reason and a time, but serves copies of itself', async (t) => {
+  const state = { isOnBattery: true, isMetered: false };
+  const { connect, wanted, client } = await serve(t, { gate: gateWith({}, { surroundings: () => state }) });
+  const connection = await connect('vault', 'secondary');
+  const channel = new PeerConnections(async () => connection);
+  const pull = async (blocks = wanted) => {
+    const options = { signal: new AbortController().signal, onBytes: () => undefined };
+    for await (const _ of channel.blocks('desktop', blocks, options));
+  };
+  await assert.rejects(pull(), { code: 'E_BUSY', message: /it runs on battery/, retryAfterMs: 300_000 });
+  const cut = await openRemoteCut(connection, { timers: systemTimers });
+  await pull();
+  await cut.close();
+  await assert.rejects(pull(), { code: 'E_BUSY' });
+  state.isOnBattery = false;
+  let reads = 0;
+  client.beforeRead = () => {
+    if (++reads === 3) state.isOnBattery = true;
+  };
+  await assert.rejects(pull(), { code: 'E_BUSY', message: /battery/ }, 'it begins while an answer goes out');
 });
 
 test('a slot is free again when the puller goes away midway', async (t) => {

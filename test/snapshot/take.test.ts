@@ -78,6 +78,15 @@ describe('a snapshot', () => {
     );
   });
 
+  test('keeps below the speed that this machine may take', async (t) => {
+    const { world, laptop } = await threeClients(t);
+    const bytesPerSecond = 4_000_000;
+    const { record } = await world.take({ download: { bytesPerSecond, windows: [] } });
+    await world.assertContent(record, laptop.files);
+    // However slow the machine is, it cannot have been sooner; a quarter of a second may pass at once.
+    assert.ok(record.seconds >= bytesOf(laptop.files) / bytesPerSecond - 0.3, `${record.seconds} s`);
+  });
+
   test('of what has changed a little pulls only that', async (t) => {
     const { world, laptop, desktop, server } = await threeClients(t);
     await world.take();
