@@ -104,6 +104,16 @@ function ordered(xattrs: readonly { name: Uint8Array; value: Uint8Array }[]): [s
 }
 
 function kindOf(mode: number): ImageNode['kind'] {
-  const kinds: Record<number, Kind> = { 9604: 'directory', 16807: 'file', 21609: 'symlink', 2401: 'fifo' };
-  return kinds[mode & 0o170000] ?? 'other';
+  switch (mode & 0o170000) {
+    case 0o040000:
+      return 'directory';
+    case 0o100000:
+      return 'file';
+    case 0o120000:
+      return 'symlink';
+    case 0o010000:
+      return 'fifo';
+    default:
+      return 'other';
+  }
 }

@@ -16,7 +16,7 @@ import {
 import { type History, Judge } from './judge.ts';
 import { type Operation, shared } from './operation.ts';
 
-const count = 400;
+const count = 320;
 const histories = inventHistories(3, count);
 
 function problems(
@@ -43,7 +43,7 @@ function pathWith(image: Image, holds: (node: ImageNode, path: string) => boolea
 describe('what happened is accepted', () => {
   for (const dataMode of ['write-through', 'writeback'] as const) {
     test(`every state of all writers at one moment (${dataMode})`, () => {
-      for (let done = 1; done < count - 8; done += 13) {
+      for (let done = 1; done < count - 8; done += 29) {
         for (const [from, to] of [
           [done, done],
           [done - 1, done + 1],
@@ -110,7 +110,8 @@ describe('what did not happen is named', () => {
       const told = problems(histories, changed(image, path, change), { from: 190, to: 210 });
       if (told === '') accepted.push(`${path} with ${Object.keys(change)}`);
     };
-    for (const [path, node] of image) {
+    // Every third, for all three writers.
+    for (const [path, node] of [...image].filter((_, at) => at % 3 === 0)) {
       if (path.startsWith(shared.directory) && !path.startsWith(shared.names)) continue;
       expect(path, { mode: node.mode ^ 0o1 });
       expect(path, { mtimeNs: node.mtimeNs - 10n ** 18n });
