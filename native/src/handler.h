@@ -48,6 +48,10 @@ class Notifier {
   // The attributes of a node changed in a way that the kernel does not expect. May be called by the function that
   // handles a request.
   virtual void attributes_changed(uint64_t node) = 0;
+  // Makes the kernel write out what it holds dirty of a range of a file (length 0 = to the end) and drop its pages.
+  // Waits for the WRITEs that this causes, which other threads answer, so call it only from a request that these do
+  // not wait for. False: too many wait already.
+  virtual bool write_out(uint64_t node, off_t offset, off_t length) = 0;
 };
 
 class Handler {

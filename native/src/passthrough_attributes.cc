@@ -178,7 +178,7 @@ int PassthroughHandler::set_size(const Request& request, const wire::SetattrIn& 
   return 0;
 }
 
-int PassthroughHandler::set_times(const wire::SetattrIn& in, const InodeKey& key, const Lease& lease) {
+int PassthroughHandler::set_times(uint64_t node, const wire::SetattrIn& in, const InodeKey& key, const Lease& lease) {
   const auto time = [&in](uint32_t set, uint32_t now, uint64_t seconds, uint32_t ns) {
     timespec result{.tv_sec = 0, .tv_nsec = UTIME_OMIT};
     if ((in.valid & now) != 0) {
@@ -190,7 +190,23 @@ int PassthroughHandler::set_times(const wire::SetattrIn& in, const InodeKey& key
   };
   const timespec times[2] = {time(wire::kSetAtime, wire::kSetAtimeNow, in.atime, in.atime_ns),
                              time(wire::kSetMtime, wire::kSetMtimeNow, in.mtime, in.mtime_ns)};
+  // Before it is set: a write handled meanwhile then either comes first or puts it back.
+  const bool kernel_owns = connection_.data_mode == DataMode::kWriteback && (in.valid & wire::kSetMtime) != 0;
+  if (kernel_owns && times[1].tv_nsec != UTIME_NOW) kept_times_.keep(node, times[1]);
   return changes_.attributes(key, [&] { return change_times(lease, times); }) == 0 ? 0 : errno;
+}
+
+void PassthroughHandler::restore_time(uint64_t node, int fd) const {
+  const auto equal = [](const timespec& a, const timespec& b) { return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec; };
+  std::optional<timespec> kept = kept_times_.of(node);
+  while (kept.has_value()) {
+    const timespec times[2] = {{.tv_sec = 0, .tv_nsec = UTIME_OMIT}, *kept};
+    if (futimens(fd, times) != 0) return;
+    // Another time may have been told, and set, in between.
+    const std::optional<timespec> now = kept_times_.of(node);
+    if (!now.has_value() || equal(*now, *kept)) return;
+    kept = now;
+  }
 }
 
 Outcome PassthroughHandler::setattr(const Request& request, const wire::SetattrIn& in, Reply& reply) {
@@ -200,7 +216,7 @@ Outcome PassthroughHandler::setattr(const Request& request, const wire::SetattrI
   const InodeKey key = this->key(request.node);
   error = set_owner_and_mode(request, in, key, lease);
   if (error == 0 && (in.valid & wire::kSetSize) != 0) error = set_size(request, in, key, lease);
-  if (error == 0 && (in.valid & (wire::kSetAtime | wire::kSetMtime)) != 0) error = set_times(in, key, lease);
+  if (error == 0 && (in.valid & (wire::kSetAtime | wire::kSetMtime)) != 0) error = set_times(request.node, in, key, lease);
   return error != 0 ? error : reply_attributes(lease, reply);
 }
 

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "credentials.h"
+#include "holes.h"
 #include "passthrough_handler.h"
 
 namespace covault {
@@ -98,7 +99,11 @@ Outcome PassthroughHandler::write(const Request& request, const wire::WriteIn& i
   const InodeKey key = this->key(request.node);
   const ssize_t count = changes_.content(key, in.offset, [&]() -> ssize_t {
     const int fd = lease->fd.get();
-    if (!lease->append_only) return write_all(fd, content, static_cast<off_t>(in.offset));
+    if (!lease->append_only) {
+      const ssize_t written = write_all(fd, content, static_cast<off_t>(in.offset));
+      if (written > 0 && cached && connection_.data_mode == DataMode::kWriteback) restore_time(request.node, fd);
+      return written;
+    }
     const Bytes rest = appendable(fd, content, in.offset, cached);
     errno = EPERM;
     if (rest.empty() || write_all(fd, rest, 0) != static_cast<ssize_t>(rest.size())) return -1;
@@ -145,14 +150,20 @@ Outcome PassthroughHandler::fallocate(const Request& request, const wire::Falloc
 }
 
 Outcome PassthroughHandler::lseek(const Request& request, const wire::LseekIn& in, Reply& reply) {
-  // The kernel asks for holes without writing its dirty pages first. With a writeback cache the answer would take what
-  // was just written for a hole, so the kernel is left to say that all is data.
-  if (connection_.data_mode == DataMode::kWriteback) return ENOSYS;
   int error = 0;
   const Lease lease = file(request.node, in.handle, Access::kRead, &error);
   if (lease == nullptr) return error;
-  const off_t offset = ::lseek(lease->fd.get(), static_cast<off_t>(in.offset), static_cast<int>(in.whence));
-  if (offset < 0) return errno;
+  const auto seek = [&](off_t offset, int whence) -> off_t {
+    const off_t found = ::lseek(lease->fd.get(), offset, whence);
+    return found < 0 ? -errno : found;
+  };
+  // The answer ENOSYS leaves it to the kernel, for ever, to say that all is data.
+  const auto write_out = [&](off_t offset, off_t length) {
+    return notifier_ == nullptr || notifier_->write_out(request.node, offset, length);
+  };
+  const off_t offset =
+      seek_written(static_cast<off_t>(in.offset), static_cast<int>(in.whence), seek, write_out);
+  if (offset < 0) return static_cast<Outcome>(-offset);
   reply.put(wire::LseekOut{.offset = static_cast<uint64_t>(offset)});
   return 0;
 }

@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 
 #include "changes.h"
+#include "kept_times.h"
 #include "nodes.h"
 #include "open_files.h"
 #include "passthrough.h"
@@ -101,13 +102,16 @@ class PassthroughHandler final : public Handler {
 
   int set_size(const Request&, const wire::SetattrIn&, const InodeKey&, const Lease&);
   int set_owner_and_mode(const Request&, const wire::SetattrIn&, const InodeKey&, const Lease&);
-  int set_times(const wire::SetattrIn&, const InodeKey&, const Lease&);
+  // Puts the time back that the kernel told, after a write of its pages.
+  void restore_time(uint64_t node, int fd) const;
+  int set_times(uint64_t node, const wire::SetattrIn&, const InodeKey&, const Lease&);
 
   const PassthroughOptions options_;
   const bool stateless_;
   const std::unique_ptr<Nodes> nodes_;
   Changes changes_;
   OpenFiles open_files_;
+  KeptTimes kept_times_;
   Connection connection_;
   Notifier* notifier_ = nullptr;
 };

@@ -280,6 +280,8 @@ void Server::Session::started(const Negotiated& negotiated) {
   const bool granted = (negotiated.connection.flags & wire::kInitOverIoUring) != 0;
   if (rings_ == Rings::kOpening) rings_ = granted ? Rings::kGranted : Rings::kRefused;
   if (granted) transport_ = Transport::kIoUring;
+  // Half of the workers that there can be stay free for the WRITEs. A ring's are bound to their queue.
+  write_outs_max_ = (granted ? kRingWorkersMax / queues_ : options_.threads_max) / 2;
   if (state_ == State::kStarting) state_ = State::kRunning;
   changed_.notify_all();
 }
@@ -376,6 +378,18 @@ Connection Server::Session::connection() const {
 void Server::Session::attributes_changed(uint64_t node) {
   const wire::NotifyInvalidateInodeOut out{.node = node, .offset = -1, .length = 0};
   notify(wire::kNotifyInvalidateInode, Bytes(reinterpret_cast<const std::byte*>(&out), sizeof(out)), {});
+}
+
+bool Server::Session::write_out(uint64_t node, off_t offset, off_t length) {
+  bool done = false;
+  if (write_outs_.fetch_add(1) < write_outs_max_) {
+    const wire::NotifyInvalidateInodeOut out{.node = node, .offset = offset, .length = length};
+    const int error =
+        notify(wire::kNotifyInvalidateInode, Bytes(reinterpret_cast<const std::byte*>(&out), sizeof(out)), {});
+    done = error == 0 || error == ENOENT;  // a node that the kernel has no inode for has no pages
+  }
+  write_outs_.fetch_sub(1);
+  return done;
 }
 
 int Server::Session::notify(int32_t code, Bytes fixed, Bytes bytes) {

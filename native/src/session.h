@@ -32,6 +32,7 @@ class Server::Session final : public Notifier, public std::enable_shared_from_th
   Connection connection() const;
   Transport transport() const { return transport_.load(); }
   void attributes_changed(uint64_t node) override;
+  bool write_out(uint64_t node, off_t offset, off_t length) override;
   // Writes a notification; 0 or an errno.
   int notify(int32_t code, Bytes fixed, Bytes bytes);
 
@@ -79,6 +80,8 @@ class Server::Session final : public Notifier, public std::enable_shared_from_th
   std::atomic<bool> watched_ = false;  // the supervisor looks at the workers every few milliseconds
   std::atomic<uint32_t> alarms_ = 0;   // counts reasons to wake the sleeping supervisor
   std::atomic<int> surplus_ = 0;       // workers that shall end after their next request
+  std::atomic<unsigned> write_outs_ = 0;  // workers that wait in write_out()
+  unsigned write_outs_max_ = 0;           // of them; set before the second request is served
 
   mutable std::mutex mutex_;
   std::condition_variable changed_;  // state_, workers_, supervising_

@@ -296,3 +296,45 @@ TEST("more inodes than descriptors can be walked") {
     CHECK(state.path_descriptors + state.data_descriptors <= 66);
   });
 }
+
+TEST("pages written after the kernel told the time do not move it") {
+  struct Silent final : Notifier {
+    void attributes_changed(uint64_t) override {}
+    bool write_out(uint64_t, off_t, off_t) override { return true; }
+  };
+  with_handlers({}, [](Client& client, const std::string& path, Handler& handler) {
+    Silent notifier;
+    Connection connection;
+    connection.data_mode = DataMode::kWriteback;
+    handler.connected(connection, notifier);
+    uint64_t handle = 0;
+    const uint64_t node = client.create(wire::kRootNode, "file", &handle);
+    const auto mtime = [&path] {
+      struct stat status = {};
+      stat((path + "/file").c_str(), &status);
+      return status.st_mtim.tv_sec;
+    };
+    const auto tell = [&](uint64_t seconds) {
+      wire::SetattrIn in = {};
+      in.valid = wire::kSetMtime;
+      in.mtime = seconds;
+      CHECK(client.send(wire::kSetattr, node, in, "").outcome == 0);
+    };
+    const auto write_page = [&] {
+      wire::WriteIn in = {};
+      in.handle = handle;
+      in.size = 5;
+      in.write_flags = wire::kWriteCache;
+      CHECK(client.send(wire::kWrite, node, in, "bytes").outcome == 0);
+    };
+    write_page();
+    CHECK(mtime() > 1000);
+    tell(1000);
+    write_page();
+    CHECK(mtime() == 1000);
+    tell(2000);
+    write_page();
+    CHECK(mtime() == 2000);
+    CHECK(content_of(path + "/file") == "bytes");
+  });
+}
