@@ -4,11 +4,12 @@ import { createDigester } from '../core/digest.ts';
 import type { Domain } from '../core/domain.ts';
 import { CovaultError } from '../core/errors.ts';
 import { exitCodes } from '../core/exit-codes.ts';
-import type { SnapshotException, SnapshotRecord } from '../core/snapshot.ts';
+import type { SnapshotException } from '../core/snapshot.ts';
 import { type Connection, openConnection } from '../remote/client.ts';
 import type { Identity } from '../remote/identity.ts';
 import { openRepositoryClient, type RepositoryClient } from '../remote/repository-client.ts';
 import { drySink, emptySink } from '../snapshot/dry-sink.ts';
+import { speedsOfUse } from '../snapshot/peer-speeds.ts';
 import type { PlanSummary } from '../snapshot/plan-summary.ts';
 import type { RateSchedule } from '../snapshot/serving-policy.ts';
 import { type PlanOptions, planSnapshot, type SnapshotOutcome, takeSnapshot } from '../snapshot/take.ts';
@@ -27,8 +28,10 @@ import {
 import { parseDuration } from './durations.ts';
 import { loadJoined } from './membership.ts';
 import { passwordOptions } from './password.ts';
+import { loadPeerSpeeds, savePeerSpeeds } from './peer-speeds-file.ts';
 import { loadSettings } from './settings.ts';
-import { formatBytes, formatCount, formatSeconds, formatShare, formatTable, parseBytes } from './sizes.ts';
+import { shareLines } from './share-lines.ts';
+import { formatBytes, formatCount, formatShare, formatTable, parseBytes } from './sizes.ts';
 import { reportSnapshotProgress } from './snapshot-progress.ts';
 import { hasConfig, openExistingStore, openOrCreateStore } from './store-access.ts';
 
@@ -48,6 +51,7 @@ export const snapshotCommand: Command = {
     { flags: '--patience <duration>', summary: 'how long to wait for a client that is away', default: defaultPatience },
     { flags: '--dry-run', summary: 'only show what would be pulled from whom; stores nothing' },
     { flags: '--source-limit <size>', summary: 'bytes a second at most from the client itself: 10MB' },
+    { flags: '--source-deadline <duration>', summary: 'after this long the client itself may be used freely: 2h' },
     stateOption,
     ...passwordOptions,
   ],
@@ -80,7 +84,11 @@ export const snapshotCommand: Command = {
     const { store, isNew } = await openOrCreateStore(call, directory, domain);
     stack.defer(() => store.close());
     const { download } = await loadSettings(stateDirectoryOf(call));
-    const outcome = await take(call, { client, store, repository, identity: joined.identity, download });
+    const known = await loadPeerSpeeds(stateDirectoryOf(call), call.log);
+    const peerSpeeds = speedsOfUse(known, call.clock.nowMs());
+    const outcome = await take(call, { client, store, repository, identity: joined.identity, download, peerSpeeds });
+    const measured = { known, measured: outcome.speeds, nowMs: call.clock.nowMs(), log: call.log };
+    await savePeerSpeeds(stateDirectoryOf(call), measured);
     return describeOutcome(outcome, { directory, isNew });
   },
 };
@@ -104,6 +112,7 @@ interface Parts {
 /** What taking and planning have in common. */
 function takeOptions(call: Call, { client, repository, identity }: Parts): Omit<PlanOptions, 'sink' | 'digester'> {
   const limit = textOption(call, 'sourceLimit');
+  const deadline = textOption(call, 'sourceDeadline');
   return {
     client,
     connect: (peer) => connectTo(peer, repository, identity),
@@ -112,7 +121,10 @@ function takeOptions(call: Call, { client, repository, identity }: Parts): Omit<
     puller: identity.name,
     patienceMs: parseDuration(textOption(call, 'patience') ?? defaultPatience),
     signal: call.signal,
-    bounds: limit === undefined ? {} : { sourceBytesPerSecondMax: parseBytes(limit) },
+    bounds: {
+      ...(limit === undefined ? {} : { sourceBytesPerSecondMax: parseBytes(limit) }),
+      ...(deadline === undefined ? {} : { sourceFreeAtMs: call.clock.monotonicMs() + parseDuration(deadline) }),
+    },
     onProgress: (progress) => reportSnapshotProgress(call.progress, progress),
   };
 }
@@ -127,7 +139,10 @@ async function plan(call: Call, parts: Parts & { store: Store | undefined; domai
   });
 }
 
-async function take(call: Call, parts: Parts & { store: Store; download: RateSchedule }): Promise<SnapshotOutcome> {
+async function take(
+  call: Call,
+  parts: Parts & { store: Store; download: RateSchedule; peerSpeeds: ReadonlyMap<string, number> },
+): Promise<SnapshotOutcome> {
   const { store } = parts;
   const writer = await store.openWriter();
   try {
@@ -137,6 +152,7 @@ async function take(call: Call, parts: Parts & { store: Store; download: RateSch
       digester: createDigester(store.domain.digestKey),
       onPlanned: (summary) => call.json && call.announce(planMessage(summary), []),
       download: parts.download,
+      peerSpeeds: parts.peerSpeeds,
     });
   } finally {
     // After a seal there is nothing left to abandon.
@@ -213,6 +229,7 @@ function describeOutcome(
       client,
       time: timeName(record.timeNs),
       onlyAtSource: record.bytesOnlyAtSource,
+      sourceUse: record.sourceUse,
       storedBytes: record.storedBytes,
       rounds,
       dropped: dropped.map(({ peer, reason }) => ({ peer, reason: reason.kind })),
@@ -228,16 +245,4 @@ function describeOutcome(
     ],
     exitCode: exceptions.length === 0 ? exitCodes.ok : exitCodes.incomplete,
   };
-}
-
-function shareLines({ client, peers, bytesFromSource, storedBytes, seconds }: SnapshotRecord): string[] {
-  const sent = peers.reduce((sum, { bytes }) => sum + bytes, bytesFromSource);
-  const rows = [...peers, { peer: `${client} (the source)`, bytes: bytesFromSource }];
-  return [
-    ...formatTable(
-      rows.map(({ peer, bytes }) => [`  ${peer}`, formatBytes(bytes), formatShare(bytes, sent)]),
-      [1, 2],
-    ),
-    `${formatBytes(storedBytes)} written in ${formatSeconds(seconds)}`,
-  ];
 }

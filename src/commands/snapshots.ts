@@ -3,8 +3,9 @@ import { listNamedSnapshots } from '../browse/find-snapshot.ts';
 import { digestHex } from '../core/digest.ts';
 import { exitCodes } from '../core/exit-codes.ts';
 import type { SnapshotRecord } from '../core/snapshot.ts';
-import { type Command, parameter, textOption } from './command.ts';
+import { type Command, flagOption, parameter, textOption } from './command.ts';
 import { passwordOptions } from './password.ts';
+import { shareLines } from './share-lines.ts';
 import { formatBytes, formatCount, formatShare, formatTable } from './sizes.ts';
 import { openExistingStore } from './store-access.ts';
 
@@ -12,7 +13,11 @@ export const snapshotsCommand: Command = {
   name: 'snapshots',
   summary: 'list the snapshots of a store',
   parameters: [{ name: 'STORE', summary: 'the directory of the store' }],
-  options: [{ flags: '--client <name>', summary: 'only those of this client' }, ...passwordOptions],
+  options: [
+    { flags: '--client <name>', summary: 'only those of this client' },
+    { flags: '--details', summary: 'also who gave what for each of them, and why the client itself was asked' },
+    ...passwordOptions,
+  ],
   exitCodes: [exitCodes.notFound, exitCodes.denied, exitCodes.corrupt, exitCodes.io],
   examples: [['covault snapshots /backups/vault', 'lists all snapshots, oldest first, by client']],
   async run(call) {
@@ -27,7 +32,7 @@ export const snapshotsCommand: Command = {
           type: 'snapshots',
           snapshots: named.map(({ name, record }) => ({ name, ...describeRecord(record) })),
         },
-        lines: named.length === 0 ? ['no snapshots'] : table(named),
+        lines: named.length === 0 ? ['no snapshots'] : flagOption(call, 'details') ? details(named) : table(named),
       };
     } finally {
       await store.close();
@@ -61,6 +66,13 @@ function table(named: readonly { name: string; record: SnapshotRecord }[]): stri
   ]);
   const heading = ['client', 'time (UTC)', 'id', 'files', 'size', 'stored', 'from peers', ''];
   return formatTable([heading, ...rows], [3, 4, 5, 6]);
+}
+
+function details(named: readonly { name: string; record: SnapshotRecord }[]): string[] {
+  return named.flatMap(({ name, record }) => [
+    `${record.client}/${name} (${record.id.slice(0, 8)}): ${formatCount(record.files)} files, ${formatBytes(record.bytes)}`,
+    ...shareLines(record),
+  ]);
 }
 
 function shareOfPeers({ peers, bytesFromSource }: SnapshotRecord): string {

@@ -21,6 +21,26 @@ export interface SnapshotException {
   reason: string;
 }
 
+/** Bytes that the source itself sent, by why it was asked. */
+export interface SourceUse {
+  /** Blocks of which the map named no other holder. */
+  onlyHolder: number;
+  /** Blocks that everybody else who was said to hold them lacked, or who was given up. */
+  holdersFailed: number;
+  /** Blocks whose other holders could not be counted on just then: too busy, too slow, broken of late. */
+  notCountedOn: number;
+  /** Blocks that others held as well, when the source could be used freely. */
+  deadline: number;
+  /** Trees and recipes, which come from it alone. */
+  objects: number;
+}
+
+export const sourceReasons = ['onlyHolder', 'holdersFailed', 'notCountedOn', 'deadline', 'objects'] as const;
+
+export function noSourceUse(): SourceUse {
+  return { onlyHolder: 0, holdersFailed: 0, notCountedOn: 0, deadline: 0, objects: 0 };
+}
+
 export interface SnapshotRecord {
   /** 16 random bytes as 32 hexadecimal digits. */
   id: string;
@@ -39,6 +59,8 @@ export interface SnapshotRecord {
   bytesFromSource: number;
   /** Of `newBytes`, those that nobody but the source held. */
   bytesOnlyAtSource: number;
+  /** Why the source was asked: adds up to `bytesFromSource`. Undefined in records from before this was noted. */
+  sourceUse?: SourceUse;
   /** Who else sent how much, largest first. */
   peers: PeerShare[];
   /** Bytes added to the store: compressed, encrypted, with indexes and trees. */
@@ -70,6 +92,7 @@ export function decodeSnapshotRecord(bytes: Uint8Array): SnapshotRecord {
     newBytes: asCount(fields.newBytes, 'newBytes'),
     bytesFromSource: asCount(fields.bytesFromSource, 'bytesFromSource'),
     bytesOnlyAtSource: asCount(fields.bytesOnlyAtSource, 'bytesOnlyAtSource'),
+    ...(fields.sourceUse === undefined ? {} : { sourceUse: unpackSourceUse(fields.sourceUse) }),
     peers: asList(fields.peers, 'peers').map((value) => {
       const peer = asRecord(value, 'peer');
       return { peer: asText(peer.peer, 'peer'), bytes: asCount(peer.bytes, 'bytes') };
@@ -81,4 +104,12 @@ export function decodeSnapshotRecord(bytes: Uint8Array): SnapshotRecord {
       return { path: asBytes(exception.path, 'path'), reason: asText(exception.reason, 'reason') };
     }),
   };
+}
+
+/** What is not known to this release is left out. */
+function unpackSourceUse(value: unknown): SourceUse {
+  const fields = asRecord(value, 'sourceUse');
+  const use = noSourceUse();
+  for (const reason of sourceReasons) use[reason] = asCount(fields[reason], reason);
+  return use;
 }

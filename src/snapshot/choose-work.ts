@@ -3,7 +3,8 @@
  * copy of what somebody slower was asked for already. Decisions only; `scheduler.ts` keeps the books.
  */
 import type { BlockStates } from './block-states.ts';
-import type { Lane, Outstanding } from './lane.ts';
+import { nobody } from './holder-sets.ts';
+import type { Lane, Outstanding, SourceReason } from './lane.ts';
 
 /** A request costs about this much besides its bytes, seconds. */
 const requestOverheadSeconds = 0.05;
@@ -73,6 +74,17 @@ export class WorkChooser {
     }
     if (best !== undefined) return best;
     return this.#states.sourceLacks(block) ? undefined : this.#lanes.at(-1);
+  }
+
+  /** Why the source is asked for `block` now. */
+  whyOfSource(block: number): SourceReason {
+    if (this.#states.needed.holders[block] === nobody) return 'onlyHolder';
+    const others = this.#states.needed.sets
+      .peersOf(this.#states.holdersOf(block))
+      .map((peer) => this.#lanes[peer] as Lane)
+      .filter((lane) => lane.health.dropped === undefined);
+    if (others.length === 0) return 'holdersFailed';
+    return others.some((lane) => this.#isCountedOn(lane)) ? 'deadline' : 'notCountedOn';
   }
 
   #steal(thief: Lane): number[] {

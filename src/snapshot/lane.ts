@@ -1,8 +1,12 @@
 /** One peer during a pull: its queue, its requests under way, its speed and its health. The source is a lane too. */
 import { limits } from '../core/limits.ts';
+import type { SourceUse } from '../core/snapshot.ts';
 import type { PeerHealth } from './peer-health.ts';
 import { RateMeter } from './rate-meter.ts';
 import type { RequestSize, WorkQueue } from './work-queue.ts';
+
+/** Why the source is asked for a block. */
+export type SourceReason = Exclude<keyof SourceUse, 'objects'>;
 
 /** A request under way. */
 export class Outstanding {
@@ -10,6 +14,8 @@ export class Outstanding {
   readonly lane: Lane;
   /** Block numbers in the order asked. */
   readonly blocks: readonly number[];
+  /** Of the source: why it was asked for each block. */
+  reasons: readonly SourceReason[] = [];
   readonly #answered: Uint8Array;
   readonly #lengths: Uint32Array;
   leftBytes = 0;

@@ -9,6 +9,7 @@ import { type Digester, digestHex, digestsEqual } from '../core/digest.ts';
 import { CovaultError, type ErrorCode } from '../core/errors.ts';
 import type { HolderLookup, SnapshotSink } from '../core/ports.ts';
 import type { Block } from '../core/recipe.ts';
+import type { SourceUse } from '../core/snapshot.ts';
 import type { Timers } from '../core/timers.ts';
 import { type BlockAnswer, type PeerChannel, unlessAborted } from './channel.ts';
 import { judgeError } from './judge.ts';
@@ -45,6 +46,10 @@ export interface PullResult {
   /** Bytes of blocks of use by peer, the source left out. */
   peerBytes: Map<string, number>;
   sourceBytes: number;
+  /** Of those, how many for which reason. */
+  sourceUse: SourceUse;
+  /** Bytes per second of those peers of whom enough came to tell. */
+  speeds: Map<string, number>;
   /** Bytes of blocks that came twice. */
   wastedBytes: number;
   /** Numbers of the blocks that nobody has any more, the source included. */
@@ -297,6 +302,8 @@ class PullRun {
     return {
       peerBytes: new Map(peers.map((lane) => [lane.name, lane.bytes])),
       sourceBytes: source.bytes,
+      sourceUse: { ...this.#scheduler.sourceUse },
+      speeds: new Map(peers.flatMap(({ name, meter }) => (meter.average === undefined ? [] : [[name, meter.average]]))),
       wastedBytes: lanes.reduce((sum, lane) => sum + lane.wastedBytes, 0),
       lost: states.lostBlocks(),
       dropped: peers.flatMap(({ name, health }) => (health.dropped ? [{ peer: name, reason: health.dropped }] : [])),

@@ -4,6 +4,8 @@ const memorySeconds = 2;
 /** Less than this was waited and received: too little to tell. */
 const tellingSeconds = 0.25;
 const tellingBytes = 256 * 1024;
+/** A speed from less than this is no use to anybody later. */
+const averageBytesMin = 1024 * 1024;
 
 /**
  * Only time in which at least one request waited for the peer counts, so that a slow store does not make all peers
@@ -47,6 +49,12 @@ export class RateMeter {
   /** The highest speed seen, bytes per second; 0 while too little is known. */
   get peak(): number {
     return this.#peak;
+  }
+
+  /** Bytes per second over all the time waited; undefined while that is too little to be remembered. */
+  get average(): number | undefined {
+    const isTelling = this.#totalSeconds >= tellingSeconds && this.#totalBytes >= averageBytesMin;
+    return isTelling ? this.#totalBytes / this.#totalSeconds : undefined;
   }
 
   /** Seconds waited in all. */

@@ -6,9 +6,10 @@
  * and handed to the store. Lost: no peer that is left has it and the source lacks it too. Times are monotonic ms.
  */
 import { invariant } from '../core/errors.ts';
+import { noSourceUse, type SourceUse } from '../core/snapshot.ts';
 import { BlockStates } from './block-states.ts';
 import { WorkChooser } from './choose-work.ts';
-import { Lane, Outstanding } from './lane.ts';
+import { Lane, Outstanding, type SourceReason } from './lane.ts';
 import { type DropReason, type Failure, type HealthTimes, PeerHealth } from './peer-health.ts';
 import type { NeededBlocks, Plan } from './plan.ts';
 import { GroupRests, WorkQueue } from './work-queue.ts';
@@ -23,9 +24,9 @@ export interface SchedulerOptions {
   pipeline?: number;
   /** Requests under way in all: bounds memory at this many blocks. */
   requestsMax?: number;
-  /** Upper bound for the source, bytes per second. */
+  /** Upper bound for the source, bytes per second, until it is free. */
   sourceBytesPerSecondMax?: number;
-  /** From then on the source may send anything. */
+  /** From then on the source may send anything, at any speed. */
   sourceFreeAtMs?: number;
   healthTimes?: Partial<HealthTimes>;
 }
@@ -54,6 +55,8 @@ const sourceLiesMax = 3;
 export class Scheduler {
   readonly states: BlockStates;
   readonly lanes: readonly Lane[];
+  /** Bytes of use from the source, by why it was asked for them. */
+  readonly sourceUse: SourceUse = noSourceUse();
   readonly #chooser: WorkChooser;
   readonly #options: SchedulerOptions;
   readonly #requests = new Map<number, Outstanding>();
@@ -79,7 +82,11 @@ export class Scheduler {
       });
     const peers = plan.queues.map((groups, peer) => lane(peer, needed.sets.nameOf(peer), groups, false));
     this.lanes = [...peers, lane(peers.length, options.source, plan.source, true)];
-    this.#chooser = new WorkChooser(this.states, this.lanes, options.sourceFreeAtMs ?? Number.POSITIVE_INFINITY);
+    this.#chooser = new WorkChooser(this.states, this.lanes, this.#sourceFreeAtMs);
+  }
+
+  get #sourceFreeAtMs(): number {
+    return this.#options.sourceFreeAtMs ?? Number.POSITIVE_INFINITY;
   }
 
   get source(): Lane {
@@ -165,6 +172,7 @@ export class Scheduler {
       return false;
     }
     lane.bytes += this.states.lengthOf(block);
+    if (lane.isSource) this.sourceUse[request.reasons[position] as SourceReason] += this.states.lengthOf(block);
     this.states.finish(block);
     this.states.release(block);
     if (this.states.copiesOf(block) > 0) this.#cancelUseless(nowMs);
@@ -228,7 +236,7 @@ export class Scheduler {
   }
 
   #hasRoom(lane: Lane, nowMs: number): boolean {
-    if (lane.isSource && nowMs < this.#sourcePausedUntilMs) return false;
+    if (lane.isSource && nowMs < Math.min(this.#sourcePausedUntilMs, this.#sourceFreeAtMs)) return false;
     const pipeline = this.#options.pipeline ?? defaults.pipeline;
     const requestsMax = lane.health.isOnProbation
       ? 1
@@ -240,6 +248,7 @@ export class Scheduler {
 
   #ask(lane: Lane, blocks: number[], nowMs: number): void {
     const request = new Outstanding(this.#nextId++, lane, blocks, this.states.needed.lengths);
+    if (lane.isSource) request.reasons = blocks.map((block) => this.#chooser.whyOfSource(block));
     for (const block of blocks) this.states.ask(block);
     this.#requests.set(request.id, request);
     lane.requests.add(request);
@@ -301,8 +310,9 @@ export class Scheduler {
     for (const { health } of this.lanes) {
       if (health.dropped === undefined && health.isResting(nowMs)) times.push(health.restUntilMs);
     }
-    if (this.#sourcePausedUntilMs > nowMs && this.source.health.dropped === undefined) {
-      times.push(this.#sourcePausedUntilMs);
+    if (this.source.health.dropped === undefined) {
+      const atMs = [Math.min(this.#sourcePausedUntilMs, this.#sourceFreeAtMs), this.#sourceFreeAtMs];
+      times.push(...atMs.filter((ms) => ms > nowMs && ms !== Number.POSITIVE_INFINITY));
     }
     for (const request of this.#requests.values()) {
       if (request.waitingSinceMs !== undefined) times.push(request.waitingSinceMs + request.stallMs());

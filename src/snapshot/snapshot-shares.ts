@@ -1,5 +1,5 @@
 /** Who gave what for one snapshot, over all its rounds. */
-import type { PeerShare } from '../core/snapshot.ts';
+import { noSourceUse, type PeerShare, type SourceUse, sourceReasons } from '../core/snapshot.ts';
 import type { DropReason } from './peer-health.ts';
 import type { NeededBlocks, Plan } from './plan.ts';
 import type { PullResult } from './pull.ts';
@@ -7,6 +7,10 @@ import type { PullResult } from './pull.ts';
 export class SnapshotShares {
   readonly #peerBytes = new Map<string, number>();
   readonly #dropped = new Map<string, DropReason>();
+  /** Why the source was asked for blocks. */
+  readonly sourceUse: SourceUse = noSourceUse();
+  /** Bytes per second of peers, as measured last. */
+  readonly speeds = new Map<string, number>();
   newBytes = 0;
   /** Blocks that the source sent. */
   sourceBytes = 0;
@@ -23,6 +27,8 @@ export class SnapshotShares {
     }
     this.newBytes += result.sourceBytes;
     this.sourceBytes += result.sourceBytes;
+    for (const reason of sourceReasons) this.sourceUse[reason] += result.sourceUse[reason];
+    for (const [peer, speed] of result.speeds) this.speeds.set(peer, speed);
     this.wastedBytes += result.wastedBytes;
     this.staleCount += result.staleCount;
     for (const { peer, reason } of result.dropped) this.#dropped.set(peer, reason);

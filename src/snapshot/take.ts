@@ -43,6 +43,8 @@ export interface TakeOptions {
   roundsMax?: number;
   /** How long the client and the repository may be away, milliseconds. */
   patienceMs?: number;
+  /** Bytes per second of peers as measured earlier: the plan begins with them. */
+  peerSpeeds?: ReadonlyMap<string, number>;
   /** Bounds the speed at which blocks come in, of all peers together; by default there is no bound. */
   download?: RateSchedule;
   /** Bounds of the pull. */
@@ -83,6 +85,8 @@ export interface SnapshotOutcome {
   staleCount: number;
   /** Bytes of blocks that came twice. */
   wastedBytes: number;
+  /** Bytes per second of peers, for the plan of another snapshot. */
+  speeds: ReadonlyMap<string, number>;
 }
 
 const defaults = { roundsMax: 5, patienceMs: 60_000 } as const;
@@ -272,7 +276,11 @@ class Take {
         }),
       this.#patience,
     );
-    const peers = needed.sets.names().map(() => ({ live: true }));
+    const speeds = new Map([...(this.#options.peerSpeeds ?? []), ...this.#shares.speeds]);
+    const peers = needed.sets.names().map((name) => {
+      const bytesPerSecond = speeds.get(name);
+      return { live: true, ...(bytesPerSecond === undefined ? {} : { bytesPerSecond }) };
+    });
     return { needed, plan: makePlan(needed, { peers, puller: this.#puller }) };
   }
 
@@ -320,6 +328,7 @@ class Take {
       newBytes: shares.newBytes,
       bytesFromSource: shares.sourceBytes + fetchedBytes,
       bytesOnlyAtSource: shares.onlyAtSourceBytes + fetchedBytes,
+      sourceUse: { ...shares.sourceUse, objects: fetchedBytes },
       peers: shares.peers(),
       storedBytes: sink.storedBytes(),
       seconds: (clock.monotonicMs() - this.#startMs) / 1000,
@@ -331,6 +340,7 @@ class Take {
       dropped: [...shares.dropped].map(([peer, reason]) => ({ peer, reason })),
       staleCount: shares.staleCount,
       wastedBytes: shares.wastedBytes,
+      speeds: shares.speeds,
     };
   }
 }

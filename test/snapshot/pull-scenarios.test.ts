@@ -1,6 +1,7 @@
 /** How long pulls take on given links, in virtual time: exact, and independent of the machine that runs the test. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { noSourceUse } from '../../src/core/snapshot.ts';
 import type { Fault } from './fake-peers.ts';
 import { checkInvariants, type Outcome, peerName, runPull, type World } from './pull-world.ts';
 
@@ -145,6 +146,44 @@ describe('a pull from several peers', () => {
     world.holders = world.holders.slice(0, 100);
     const { seconds } = await runPull(world, { sourceBytesPerSecondMax: 500_000 });
     assert.ok(seconds >= 0.9 * ((100 * blockBytes) / 500_000), `${seconds} s`);
+  });
+
+  test('is held to the bound of the source only until its deadline', async () => {
+    const world = worldOf([], { share: 0 });
+    world.source.bytesPerSecond = 100 * megabit;
+    world.lengths = world.lengths.slice(0, 100);
+    world.holders = world.holders.slice(0, 100);
+    const bounds = { sourceBytesPerSecondMax: 500_000, sourceFreeAtMs: 10_000 };
+    const { seconds, result } = await runPull(world, bounds);
+    const freeSeconds = (100 * blockBytes - 10 * 500_000) / (100 * megabit);
+    assert.ok(seconds >= 9 + freeSeconds * 0.5 && seconds <= 11 + 1.2 * freeSeconds, `${seconds} s`);
+    assert.deepEqual(result?.sourceUse, { ...noSourceUse(), onlyHolder: 100 * blockBytes });
+  });
+
+  test('turns to the source for what others hold as well once its deadline has passed, and says so', async () => {
+    const world = worldOf([10]);
+    world.source.bytesPerSecond = 100 * megabit;
+    const { seconds, result } = await runPull(world, { sourceFreeAtMs: 5_000 });
+    assert.ok(seconds >= 5 && seconds <= 5 + 1.2 * secondsAt([110]), `${seconds} s`);
+    assert.ok(result && result.sourceBytes > 0.8 * totalBytes);
+    assert.deepEqual(result.sourceUse, { ...noSourceUse(), deadline: result.sourceBytes });
+  });
+
+  test('says why the source was used, and how fast peers were', async () => {
+    const whyOf = async (world: World) => (await run(world)).result;
+    const lacking = await whyOf(worldOf([100], { share: 0.9, fault: { kind: 'lacks', share: 0.5 } }));
+    assert.equal(lacking.sourceUse.onlyHolder, 0.1 * totalBytes);
+    assert.equal(lacking.sourceUse.holdersFailed, lacking.sourceBytes - 0.1 * totalBytes);
+    assert.ok(lacking.sourceUse.holdersFailed > 0);
+    const busy = await whyOf(worldOf([100], { fault: { kind: 'busy', times: 1e9, retryAfterMs: 300_000 } }));
+    assert.deepEqual(busy.sourceUse, { ...noSourceUse(), notCountedOn: totalBytes });
+    const lying = await whyOf(worldOf([100], { fault: { kind: 'lies', after: 70 } }));
+    assert.deepEqual(lying.sourceUse, { ...noSourceUse(), holdersFailed: lying.sourceBytes });
+    const { speeds } = await whyOf(worldOf(unequalLinks));
+    for (const [peer, rate] of unequalLinks.entries()) {
+      const measured = speeds.get(peerName(peer)) ?? 0;
+      assert.ok(measured > 0.7 * rate * megabit && measured <= 1.01 * rate * megabit, `${peer}: ${measured} B/s`);
+    }
   });
 
   test('comes to its end with a bound for the source when timers go off a moment early', async () => {

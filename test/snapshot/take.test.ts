@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { isCovaultError } from '../../src/core/errors.ts';
+import { noSourceUse } from '../../src/core/snapshot.ts';
 import { encodeTree } from '../../src/core/tree.ts';
 import { emptySink } from '../../src/snapshot/dry-sink.ts';
 import type { PlanSummary } from '../../src/snapshot/plan-summary.ts';
@@ -69,6 +70,7 @@ describe('a snapshot', () => {
       bytesOf(common) + bytesOf(pair),
     );
     assert.deepEqual(record.peers.map(({ peer }) => peer).toSorted(), ['desktop', 'server']);
+    assert.deepEqual(record.sourceUse, { ...noSourceUse(), onlyHolder: bytesOf(alone), objects: objectBytes });
     assert.ok(desktop.sent.length > 0 && server.sent.length > 0);
     assert.equal(laptop.openCutCount, 0, 'the cut is closed');
     const listed = await world.store.listSnapshots();
