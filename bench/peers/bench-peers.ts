@@ -125,6 +125,7 @@ async function benchScenario(world: World, scenario: Scenario): Promise<void> {
       identical: await isIdentical(fleet, store),
       sourceSentBytes: copy.sourceSentBytes,
       sourceProcessorSeconds: copy.sourceProcessorSeconds,
+      phases: copy.phases,
       peers: summary.peers,
       dropped: summary.dropped,
     });

@@ -8,7 +8,7 @@ const usage = `usage: npm run bench -- peers [options]
 
   --json           the last line is one JSON object
   --only TEXT      only scenarios whose name contains TEXT
-  --bytes SIZE     how much the source has (default 240MB)
+  --bytes SIZE     how much the source has (default 400MB)
   --files DIR      real files to fill the hosts with (default: /usr)
   --directory DIR  where everything lies instead of the temporary directory
 
@@ -21,7 +21,7 @@ async function run(words: string[]): Promise<void> {
     options: {
       json: { type: 'boolean', default: false },
       only: { type: 'string', default: '' },
-      bytes: { type: 'string', default: '240MB' },
+      bytes: { type: 'string', default: '400MB' },
       files: { type: 'string', default: '/usr' },
       directory: { type: 'string' },
     },

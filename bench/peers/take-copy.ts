@@ -17,6 +17,8 @@ export interface Copy {
   sourceSentBytes: number;
   /** What the source's daemon computed meanwhile. */
   sourceProcessorSeconds: number;
+  /** When each phase was first heard of, seconds from the start. */
+  phases: Record<string, number>;
 }
 
 /** Something that happens once when `after` of the bytes have come. */
@@ -32,13 +34,20 @@ export function storeOf(fleet: Fleet, name: string): string {
 /** Runs the command whatever its end. */
 export async function runSnapshot(
   fleet: Fleet,
-  options: { secondary?: string; store: string; midway?: Midway; onStart?(pid: number): void },
+  options: {
+    secondary?: string;
+    store: string;
+    midway?: Midway;
+    onStart?(pid: number): void;
+    onPhase?(phase: string): void;
+  },
 ): Promise<Finished> {
   const secondary = options.secondary ?? secondaryName(0);
   const { midway } = options;
   let pid = 0;
   let acting: Promise<void> | undefined;
   const onMessage = ({ type, phase, done, total }: Message) => {
+    if (type === 'progress') options.onPhase?.(phase);
     if (!midway || acting || type !== 'progress' || phase !== 'pull' || done < midway.after * total) return;
     acting = Promise.resolve(midway.act(pid));
     // Looked at below; until then a failure is nobody's.
@@ -64,8 +73,13 @@ export async function takeCopy(fleet: Fleet, options: { store: string; midway?: 
   const sentBefore = fleet.hosts.sentBytes(sourceName);
   const usedBefore = processorSeconds(pid as number);
   const start = performance.now();
-  const finished = await runSnapshot(fleet, options);
-  const seconds = (performance.now() - start) / 1000;
+  const elapsed = () => (performance.now() - start) / 1000;
+  const phases: Record<string, number> = {};
+  const onPhase = (phase: string) => {
+    phases[phase] ??= elapsed();
+  };
+  const finished = await runSnapshot(fleet, { ...options, onPhase });
+  const seconds = elapsed();
   if (finished.exitCode !== 0) {
     throw new Error(
       `the snapshot ended with ${finished.exitCode}: ${JSON.stringify(finished.last)} ${finished.standardError}`,
@@ -76,6 +90,7 @@ export async function takeCopy(fleet: Fleet, options: { store: string; midway?: 
     seconds,
     sourceSentBytes: fleet.hosts.sentBytes(sourceName) - sentBefore,
     sourceProcessorSeconds: processorSeconds(pid as number) - usedBefore,
+    phases,
   };
 }
 
