@@ -3,15 +3,18 @@
  *
  * | bytes | field |
  * |---|---|
- * | 1 | kind: 1 item, 2 absent, 3 failed, 4 end |
+ * | 1 | kind: 1 item, 2 absent, 3 failed, 4 end, 5 packed item |
  * | 4 | position in the request that this answers, big endian; of an end frame: the number of frames before it |
  * | 4 | length of the payload, big endian; 0 for absent and end |
- * | length | payload: the item's bytes, or the encoded error of a failed frame |
+ * | length | payload: the item's bytes, or the encoded error of a failed frame; of a packed item: its length, 4 bytes big
+ * endian, and the item as a zstd frame |
  *
  * Frames may come in any order of positions. A stream ends with exactly one end or failed frame and nothing after it,
- * so that a stream cut short anywhere is told from a whole one.
+ * so that a stream cut short anywhere is told from a whole one. Packed items are sent only to who asks for them.
  */
+
 import { decode } from '../core/codec.ts';
+import { compress, decompress } from '../core/compression.ts';
 import { CovaultError } from '../core/errors.ts';
 import { encodeError, publicError, unpackError } from './protocol.ts';
 
@@ -21,8 +24,20 @@ export type Frame =
   /** The sender does not have what was asked for at this position. */
   | { kind: 'absent'; position: number };
 
+/** An item on its way, compressed; who decodes sees an item. */
+export interface PackedFrame {
+  kind: 'packed';
+  position: number;
+  /** Bytes of the item. */
+  length: number;
+  packed: Uint8Array;
+}
+
 const headerBytes = 9;
-const kinds = { item: 1, absent: 2, failed: 3, end: 4 } as const;
+const kinds = { item: 1, absent: 2, failed: 3, end: 4, packed: 5 } as const;
+const packedHeaderBytes = 4;
+/** From here on, whatever compression saves (a 32nd at least) is more than the header of a packed item. */
+const packedBytesMin = 256;
 const errorBytesMax = 64 * 1024;
 /** Payloads up to this are allocated at once on the sender's word; larger ones grow as bytes arrive. */
 const eagerBytesMax = 4 * 1024 * 1024;
@@ -31,13 +46,18 @@ const eagerBytesMax = 4 * 1024 * 1024;
  * Writes frames as chunks of bytes: a header, then its payload as it is, not copied. Pulls one frame at a time. When
  * `frames` throws, the error becomes the last frame.
  */
-export async function* encodeFrames(frames: AsyncIterable<Frame> | Iterable<Frame>): AsyncGenerator<Uint8Array> {
+export async function* encodeFrames(
+  frames: AsyncIterable<Frame | PackedFrame> | Iterable<Frame | PackedFrame>,
+): AsyncGenerator<Uint8Array> {
   let count = 0;
   try {
     for await (const frame of frames) {
       count += 1;
       if (frame.kind === 'absent') {
         yield header(kinds.absent, frame.position, 0);
+      } else if (frame.kind === 'packed') {
+        yield packedHeader(frame);
+        yield frame.packed;
       } else {
         yield header(kinds.item, frame.position, frame.bytes.byteLength);
         if (frame.bytes.byteLength > 0) yield frame.bytes;
@@ -53,9 +73,22 @@ export async function* encodeFrames(frames: AsyncIterable<Frame> | Iterable<Fram
 }
 
 /**
- * Reads frames out of chunks cut anywhere. Holds one payload at a time and reads no chunk before it is needed.
+ * An item as a frame that is smaller on the wire, where compression saves anything. Works in the thread pool.
  *
- * @param options.payloadBytesMax largest payload accepted.
+ * @param item.bytes not changed, and not used after the result.
+ */
+export async function packItem(item: { position: number; bytes: Uint8Array }): Promise<Frame | PackedFrame> {
+  const { position, bytes } = item;
+  const packed = bytes.byteLength < packedBytesMin ? undefined : await compress(bytes, 'fast');
+  if (packed === undefined) return { kind: 'item', position, bytes };
+  return { kind: 'packed', position, length: bytes.byteLength, packed };
+}
+
+/**
+ * Reads frames out of chunks cut anywhere. Holds one payload at a time and reads no chunk before it is needed. Packed
+ * items come out as items.
+ *
+ * @param options.payloadBytesMax largest payload accepted, packed or not.
  * @param options.positions how many things were asked for: every position must be below it.
  * @throws CovaultError `E_CORRUPT` for anything but a well-formed whole stream; the sender's own error if it failed.
  */
@@ -81,6 +114,8 @@ export async function* decodeFrames(
         yield { kind: 'absent', position };
       } else if (kind === kinds.item && length <= options.payloadBytesMax) {
         yield { kind: 'item', position, bytes: await reader.take(length) };
+      } else if (kind === kinds.packed && length > packedHeaderBytes && length <= options.payloadBytesMax) {
+        yield { kind: 'item', position, bytes: await unpackItem(await reader.take(length), options.payloadBytesMax) };
       } else {
         throw corrupt(`a frame of kind ${kind} with ${length} bytes`);
       }
@@ -88,6 +123,20 @@ export async function* decodeFrames(
   } finally {
     await reader.close();
   }
+}
+
+/** @throws CovaultError `E_CORRUPT` unless the payload has exactly the length that it names, `lengthMax` at most. */
+async function unpackItem(payload: Uint8Array, lengthMax: number): Promise<Uint8Array> {
+  const length = new DataView(payload.buffer, payload.byteOffset).getUint32(0);
+  if (length > lengthMax) throw corrupt(`a packed item of ${length} bytes`);
+  return decompress(payload.subarray(packedHeaderBytes), length);
+}
+
+function packedHeader({ position, packed, length }: PackedFrame): Uint8Array {
+  const bytes = Buffer.alloc(headerBytes + packedHeaderBytes);
+  bytes.set(header(kinds.packed, position, packedHeaderBytes + packed.byteLength));
+  bytes.writeUInt32BE(length, headerBytes);
+  return bytes;
 }
 
 function corrupt(message: string): CovaultError {

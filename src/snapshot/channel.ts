@@ -15,13 +15,14 @@ export interface PeerChannel {
    * Asks `peer` for blocks and yields its answers as they come, in any order; at most one waits in memory. Ends when
    * the peer says that this was all. Leaving the loop, or aborting, frees both sides.
    *
+   * @param options.packed the peer may compress blocks on the way, which costs its processor and spares its link.
    * @param options.onBytes told of every bit that comes in, so that a slow peer is told from a dead one.
    * @throws CovaultError as `remote/client.ts` and `remote/framing.ts` do.
    */
   blocks(
     peer: string,
     wanted: readonly Block[],
-    options: { signal: AbortSignal; onBytes(count: number): void },
+    options: { signal: AbortSignal; packed: boolean; onBytes(count: number): void },
   ): AsyncIterable<BlockAnswer>;
 }
 

@@ -56,17 +56,27 @@ export function unpackHoldRequest(body: unknown): { cut: string; waitMs: number 
   return { cut: unpackCutId(body), waitMs };
 }
 
-export function unpackObjectsRequest(body: unknown): { cut: string; kind: ObjectKind; digests: Digest[] } {
+/** `packed`: items may come as packed frames. */
+export function unpackObjectsRequest(body: unknown): {
+  cut: string;
+  kind: ObjectKind;
+  digests: Digest[];
+  packed: boolean;
+} {
   const fields = asRecord(body, 'request');
   return {
     cut: unpackCutId(body),
     kind: asOneOf(fields.kind, 'kind', objectKinds),
     digests: unpackDigests(fields.digests, 'digests', objectsPerRequestMax),
+    packed: fields.packed === true,
   };
 }
 
-export function unpackBlocksRequest(body: unknown): { digests: Digest[] } {
-  return { digests: unpackDigests(asRecord(body, 'request').digests, 'digests', limits.blocksPerRequestMax) };
+/** `packed`: items may come as packed frames. */
+export function unpackBlocksRequest(body: unknown): { digests: Digest[]; packed: boolean } {
+  const fields = asRecord(body, 'request');
+  const digests = unpackDigests(fields.digests, 'digests', limits.blocksPerRequestMax);
+  return { digests, packed: fields.packed === true };
 }
 
 /** Exceptions beyond `exceptionBytesMax` are left out: a list that long says enough. */

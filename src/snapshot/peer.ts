@@ -53,10 +53,10 @@ export class PeerConnections implements PeerChannel {
   async *blocks(
     peer: string,
     wanted: readonly Block[],
-    options: { signal: AbortSignal; onBytes(count: number): void },
+    options: { signal: AbortSignal; packed: boolean; onBytes(count: number): void },
   ): AsyncGenerator<BlockAnswer> {
     const connection = await this.to(peer);
-    const body = { digests: packDigests(wanted.map((block) => block.digest)) };
+    const body = { digests: packDigests(wanted.map((block) => block.digest)), packed: options.packed };
     const chunks = connection.stream(paths.blocks, body, { signal: options.signal });
     const payloadBytesMax = wanted.reduce((most, block) => Math.max(most, block.length), 0);
     const taken = counted(chunks, async (count) => {
@@ -150,7 +150,7 @@ function heldCut(
     root,
     exceptions,
     async *objects(kind, digests, options) {
-      const body = { cut, kind, digests: packDigests(digests) };
+      const body = { cut, kind, digests: packDigests(digests), packed: true };
       const chunks = connection.stream(paths.objects, body, options);
       const frames = decodeFrames(chunks, {
         payloadBytesMax: limits.objectBytesMax,

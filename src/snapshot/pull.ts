@@ -179,10 +179,10 @@ class PullRun {
   }
 
   async #receive(action: Extract<Action, { kind: 'ask' }>, signal: AbortSignal): Promise<Ending> {
-    const { id, peer } = action;
+    const { id, peer, packed } = action;
     const wanted = action.blocks.map((block) => this.#block(block));
     const onBytes = (count: number) => this.#scheduler.received(id, count, this.#nowMs);
-    const answers = this.#options.channel.blocks(peer, wanted, { signal, onBytes })[Symbol.asyncIterator]();
+    const answers = this.#options.channel.blocks(peer, wanted, { signal, packed, onBytes })[Symbol.asyncIterator]();
     try {
       for (;;) {
         this.#scheduler.waiting(id, this.#nowMs);

@@ -33,7 +33,7 @@ export interface SchedulerOptions {
 
 /** Something for the driver to do. */
 export type Action =
-  | { kind: 'ask'; id: number; peer: string; blocks: readonly number[] }
+  | { kind: 'ask'; id: number; peer: string; blocks: readonly number[]; packed: boolean }
   /** Nothing more is wanted of this request: all its blocks are done, failed or asked of others. */
   | { kind: 'cancel'; id: number };
 
@@ -256,7 +256,7 @@ export class Scheduler {
       const ms = (request.leftBytes / this.#options.sourceBytesPerSecondMax) * 1000;
       this.#sourcePausedUntilMs = Math.max(nowMs, this.#sourcePausedUntilMs) + ms;
     }
-    this.#actions.push({ kind: 'ask', id: request.id, peer: lane.name, blocks });
+    this.#actions.push({ kind: 'ask', id: request.id, peer: lane.name, blocks, packed: lane.isWorthPacking(nowMs) });
   }
 
   #denied(lane: Lane, block: number): void {

@@ -7,7 +7,7 @@ import type { Digest } from '../core/digest.ts';
 import { isCovaultError } from '../core/errors.ts';
 import type { BlockSource, CutSource } from '../core/ports.ts';
 import { systemTimers, type Timers } from '../core/timers.ts';
-import { encodeFrames, type Frame } from '../remote/framing.ts';
+import { encodeFrames, type Frame, type PackedFrame, packItem } from '../remote/framing.ts';
 import type { Role } from '../remote/member.ts';
 import { callerOf, type Route, route } from '../remote/route.ts';
 import { unlessAborted } from './channel.ts';
@@ -149,14 +149,14 @@ function objectsRoute(cuts: HeldCuts, countOf: (peer: string) => Served, door: D
     parse: unpackObjectsRequest,
     handle: async (call) => {
       const { name } = callerOf(call);
-      const { cut, kind, digests } = call.body;
+      const { cut, kind, digests, packed } = call.body;
       // Asked for anew for each object, which keeps the lease from ending while a slow reader is served.
       const read = (digest: Digest) => cuts.use(name, cut).readObject(kind, digest);
       cuts.use(name, cut);
       const count = (bytes: number | undefined) => {
         countOf(name).objectBytes += bytes ?? 0;
       };
-      const frames = encodeFrames(framesOf(digests, read, count, call.signal));
+      const frames = encodeFrames(framesOf(digests, { read, count, packed, signal: call.signal }));
       return { stream: door.gate.paced(frames, () => door.guests.guest(name), call.signal) };
     },
   });
@@ -185,8 +185,9 @@ function blocksRoute(blocks: BlockSource, countOf: (peer: string) => Served, { g
         gate.check(guest());
         return readBlock(blocks, digest);
       };
-      const frames = framesOf(call.body.digests, read, count, call.signal);
-      return { stream: inSlot(() => gate.enter(guest()), gate.paced(encodeFrames(frames), guest, call.signal)) };
+      const { digests, packed } = call.body;
+      const frames = encodeFrames(framesOf(digests, { read, count, packed, signal: call.signal }));
+      return { stream: inSlot(() => gate.enter(guest()), gate.paced(frames, guest, call.signal)) };
     },
   });
 }
@@ -213,25 +214,40 @@ async function readBlock(blocks: BlockSource, digest: Digest): Promise<Uint8Arra
   }
 }
 
-/** Answers in the order asked, reading a little ahead of who takes them. */
-async function* framesOf(
-  digests: readonly Digest[],
-  read: (digest: Digest) => Promise<Uint8Array | undefined>,
-  count: (bytes: number | undefined) => void,
-  signal: AbortSignal,
-): AsyncGenerator<Frame> {
-  const reading: Promise<Uint8Array | undefined>[] = [];
+interface Reading {
+  read(digest: Digest): Promise<Uint8Array | undefined>;
+  /** Told what is sent: the bytes of an item, undefined for what is not held. */
+  count(bytes: number | undefined): void;
+  packed: boolean;
+  signal: AbortSignal;
+}
+
+/** Answers in the order asked, reading and compressing a little ahead of who takes them. */
+async function* framesOf(digests: readonly Digest[], reading: Reading): AsyncGenerator<Frame | PackedFrame> {
+  const { count, signal } = reading;
+  const ahead: Promise<Frame | PackedFrame>[] = [];
   for (let position = 0; position < digests.length; position++) {
-    while (reading.length <= readAhead && position + reading.length < digests.length && !signal.aborted) {
-      const next = read(digests[position + reading.length] as Digest);
+    while (ahead.length <= readAhead && position + ahead.length < digests.length && !signal.aborted) {
+      const next = frameOf(digests[position + ahead.length] as Digest, position + ahead.length, reading);
       // Awaited in its turn; until then a failure is nobody's yet.
       next.catch(() => undefined);
-      reading.push(next);
+      ahead.push(next);
     }
     signal.throwIfAborted();
     // A disk that hangs must not keep what the caller, long gone, had taken.
-    const bytes = await unlessAborted(reading.shift() as Promise<Uint8Array | undefined>, signal);
-    count(bytes?.byteLength);
-    yield bytes === undefined ? { kind: 'absent', position } : { kind: 'item', position, bytes };
+    const frame = await unlessAborted(ahead.shift() as Promise<Frame | PackedFrame>, signal);
+    count(lengthOf(frame));
+    yield frame;
   }
+}
+
+async function frameOf(digest: Digest, position: number, { read, packed }: Reading): Promise<Frame | PackedFrame> {
+  const bytes = await read(digest);
+  if (bytes === undefined) return { kind: 'absent', position };
+  return packed ? packItem({ position, bytes }) : { kind: 'item', position, bytes };
+}
+
+function lengthOf(frame: Frame | PackedFrame): number | undefined {
+  if (frame.kind === 'absent') return undefined;
+  return frame.kind === 'item' ? frame.bytes.byteLength : frame.length;
 }

@@ -1,8 +1,9 @@
 /** Reading packs: their trailers, and entries out of them. */
+
+import { decompress } from '../core/compression.ts';
 import { type Digester, digestHex, digestsEqual } from '../core/digest.ts';
 import { CovaultError } from '../core/errors.ts';
 import type { Backend } from './backend.ts';
-import { decompress } from './compression.ts';
 import { decodeHeader, headerBytes } from './file-header.ts';
 import type { StoreKeys } from './keys.ts';
 import { packHash, packName } from './layout.ts';

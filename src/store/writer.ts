@@ -5,6 +5,8 @@
  * into, only when a writer has found at sealing that all they refer to is there; until then they can be read, which
  * saves pulling them again after an interruption.
  */
+
+import { compress } from '../core/compression.ts';
 import { type Digest, type Digester, digestHex, digestKey, digestsEqual } from '../core/digest.ts';
 import { CovaultError } from '../core/errors.ts';
 import type { ObjectKind, SnapshotSink } from '../core/ports.ts';
@@ -14,7 +16,6 @@ import type { Backend } from './backend.ts';
 import { ByteGate } from './byte-gate.ts';
 import type { Catalog } from './catalog.ts';
 import { findClosure } from './closure.ts';
-import { compress } from './compression.ts';
 import type { EntryReader } from './entry-reader.ts';
 import { RowSet } from './entry-table.ts';
 import { type IndexedPack, indexedPack, rowCount, writeIndexFile } from './index-file.ts';

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { CovaultError, isCovaultError } from '../../src/core/errors.ts';
-import { decodeFrames, encodeFrames, type Frame } from '../../src/remote/framing.ts';
+import { decodeFrames, encodeFrames, type Frame, packItem } from '../../src/remote/framing.ts';
 
 const payloadBytesMax = 300;
 
@@ -149,4 +149,29 @@ test('one frame is pulled at a time, and leaving early closes the source', async
     if (taken === 5) break;
   }
   assert.ok(closed);
+});
+
+test('packed items come out as items, and are fewer bytes on the way where that is possible', async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.uint8Array({ maxLength: 2000 }), fc.nat(50), lengths, async (piece, times, sizes) => {
+      const bytes = Buffer.concat(Array.from({ length: times }, () => piece));
+      const frame = await packItem({ position: 7, bytes });
+      const wire = await joined(encodeFrames([frame]));
+      assert.ok(wire.byteLength <= bytes.byteLength + 18, 'never more than the item as it is');
+      if (times > 1 && piece.byteLength > 300) assert.equal(frame.kind, 'packed');
+      const list = await decodeAll(cut(wire, sizes), bytes.byteLength);
+      assert.deepEqual(plain(list), plain([{ kind: 'item', position: 7, bytes }]));
+    }),
+  );
+});
+
+test('a packed item that names another length, or more than was asked for, is refused', async () => {
+  const frame = await packItem({ position: 0, bytes: new Uint8Array(100_000) });
+  assert.ok(frame.kind === 'packed');
+  for (const length of [0, 1, 99_999, 100_001, 0xffff_ffff]) {
+    await assert.rejects(decodeAll(encodeFrames([{ ...frame, length }]), 200_000), isCorrupt);
+  }
+  await assert.rejects(decodeAll(encodeFrames([frame]), 99_999), isCorrupt);
+  const rubbish = { ...frame, packed: frame.packed.map((byte) => byte ^ 0x55) };
+  await assert.rejects(decodeAll(encodeFrames([rubbish]), 200_000), isCorrupt);
 });

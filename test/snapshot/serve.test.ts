@@ -70,6 +70,7 @@ test('a client may pull blocks but not open cuts', async (t) => {
   const received: string[] = [];
   const options = {
     signal: new AbortController().signal,
+    packed: false,
     onBytes: (count: number) => {
       bytes += count;
     },
@@ -95,7 +96,7 @@ test('blocks that are not held or cannot be read are lacking, the others come', 
   const connection = await connect('vault', 'secondary');
   const channel = new PeerConnections(async () => connection);
   const here: boolean[] = [];
-  const options = { signal: new AbortController().signal, onBytes: () => undefined };
+  const options = { signal: new AbortController().signal, packed: true, onBytes: () => undefined };
   for await (const { bytes } of channel.blocks('desktop', [first, unknown, second, third], options)) {
     here.push(bytes !== undefined);
   }
@@ -118,7 +119,7 @@ test('who asks for too much at once is told to come again, and is served then', 
   const other = await connect('archive', 'secondary');
   const pull = async (from: Connection) => {
     const channel = new PeerConnections(async () => from);
-    const options = { signal: new AbortController().signal, onBytes: () => undefined };
+    const options = { signal: new AbortController().signal, packed: true, onBytes: () => undefined };
     let count = 0;
     for await (const { bytes } of channel.blocks('desktop', wanted.slice(0, 3), options)) if (bytes) count++;
     return count;
@@ -164,7 +165,7 @@ test('a slot is free again when the puller goes away midway', async (t) => {
   let reads = 0;
   client.beforeRead = () => (++reads === 1 ? undefined : new Promise<void>(() => undefined));
   const stop = new AbortController();
-  const answers = channel.blocks('desktop', wanted, { signal: stop.signal, onBytes: () => undefined });
+  const answers = channel.blocks('desktop', wanted, { signal: stop.signal, packed: true, onBytes: () => undefined });
   assert.ok((await answers.next()).value);
   stop.abort();
   await assert.rejects(answers.next());

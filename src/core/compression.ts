@@ -1,7 +1,7 @@
 /** Compression of blocks and objects: zstd (RFC 8878) through node:zlib, the only user of it. */
 import { promisify } from 'node:util';
 import { constants, zstdCompress, zstdCompressSync, zstdDecompress, zstdDecompressSync } from 'node:zlib';
-import { CovaultError } from '../core/errors.ts';
+import { CovaultError } from './errors.ts';
 
 const compressInPool = promisify(zstdCompress);
 const decompressInPool = promisify(zstdDecompress);
@@ -13,17 +13,19 @@ const decompressInPool = promisify(zstdDecompress);
 const poolBytesMin = 16 * 1024;
 
 /**
- * Level 3, the default of zstd. In pieces of 256 KiB, level 1 takes half to three quarters of the time and 7 to 8 %
- * more space, level 6 twice the time for 1 to 2 % less.
+ * `dense` is level 3, the default of zstd. In pieces of 256 KiB, level 1 (`fast`) takes half to three quarters of the
+ * time and 7 to 8 % more space, level 6 twice the time for 1 to 2 % less.
  */
-const params = { [constants.ZSTD_c_compressionLevel]: 3 };
+const levels = { fast: 1, dense: 3 } as const;
+export type Effort = keyof typeof levels;
 
 /**
  * `bytes` compressed, or undefined where less than a 32nd would be saved. Bytes that cannot be compressed are not
  * looked for beforehand: zstd passes over them faster (1 to 2 GB/s) than a sample of them is judged here.
  */
-export async function compress(bytes: Uint8Array): Promise<Uint8Array | undefined> {
+export async function compress(bytes: Uint8Array, effort: Effort = 'dense'): Promise<Uint8Array | undefined> {
   const length = bytes.byteLength;
+  const params = { [constants.ZSTD_c_compressionLevel]: levels[effort] };
   // Room for the largest result there is, so that it is made in one piece.
   const chunkSize = length + (length >>> 8) + 512;
   const packed =

@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { compress, decompress } from '../../src/store/compression.ts';
-import { testBytes } from './store-fixture.ts';
+import { compress, decompress } from '../../src/core/compression.ts';
+import { testBytes } from '../store/store-fixture.ts';
 
 test('what was compressed comes back, and compressed is always smaller', async () => {
   await fc.assert(
