@@ -142,7 +142,7 @@ test('a client on battery refuses others with a reason and a time, but serves co
   const connection = await connect('vault', 'secondary');
   const channel = new PeerConnections(async () => connection);
   const pull = async (blocks = wanted) => {
-    const options = { signal: new AbortController().signal, onBytes: () => undefined };
+    const options = { signal: new AbortController().signal, packed: true, onBytes: () => undefined };
     for await (const _ of channel.blocks('desktop', blocks, options));
   };
   await assert.rejects(pull(), { code: 'E_BUSY', message: /it runs on battery/, retryAfterMs: 300_000 });
