@@ -3,6 +3,7 @@
 
 #include "cutter_binding.h"
 #include "environment.h"
+#include "epoch_binding.h"
 #include "mount_binding.h"
 #include "mutation_binding.h"
 #include "posix_binding.h"
@@ -13,6 +14,7 @@ namespace {
 Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   env.SetInstanceData(new covault::Environment(env));
   covault::register_cutter(env, exports);
+  covault::register_epochs(env, exports);
   covault::register_mounting(env, exports);
   covault::register_mutations(env, exports);
   covault::register_posix(env, exports);

@@ -50,6 +50,7 @@ Napi::Object layout_object(Napi::Env env) {
       {"unlink", MutationKind::kUnlink},         {"rename", MutationKind::kRename},
       {"attributes", MutationKind::kAttributes}, {"xattrs", MutationKind::kXattrs},
       {"inode", MutationKind::kInode},           {"subtree", MutationKind::kSubtree},
+      {"cut", MutationKind::kCut},
   };
   Napi::Object layout = Napi::Object::New(env);
   for (const auto& [name, place] : places) layout.Set(name, Napi::Number::New(env, static_cast<double>(place)));
@@ -163,6 +164,8 @@ void MutationLogObject::report(const Napi::CallbackInfo& info) {
       return log_->inode(inode);
     case MutationKind::kSubtree:
       return log_->subtree(inode);
+    case MutationKind::kCut:
+      return log_->cut(inode);
   }
 }
 

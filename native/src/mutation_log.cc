@@ -91,6 +91,8 @@ void MutationLog::inode(uint64_t inode) { report({.kind = MutationKind::kInode, 
 
 void MutationLog::subtree(uint64_t inode) { report({.kind = MutationKind::kSubtree, .inode = inode}); }
 
+void MutationLog::cut(uint64_t number) { report({.kind = MutationKind::kCut, .inode = number}); }
+
 uint64_t MutationLog::mark() const {
   std::lock_guard lock(mutex_);
   return sequence_;
@@ -136,9 +138,11 @@ void MutationLog::report(const Record& record) {
     sequence_ += 1;
     statistics_.accepted += 1;
     const bool full = everything_ || !coarse_.empty();
-    if (!full && fold_locked(record)) {
+    if (record.kind == MutationKind::kCut) {
+      append_cut_locked(record);
+    } else if (!full && fold_locked(record)) {
       statistics_.folded += 1;
-    } else if (full || !append_locked(record)) {
+    } else if (full || !append_locked(record, options_.chunks_max)) {
       if (!full) statistics_.overflows += 1;
       statistics_.coarsened += 1;
       append_coarse_locked(record);
@@ -185,14 +189,14 @@ bool MutationLog::fold_locked(const Record& record) {
 }
 
 // False if the record needs a further chunk and there may be none.
-bool MutationLog::append_locked(const Record& record) {
+bool MutationLog::append_locked(const Record& record, size_t chunks_max) {
   const size_t name_bytes = std::min(record.name.size(), kNameBytesMax);
   const size_t new_name_bytes = std::min(record.new_name.size(), kNameBytesMax);
   const size_t plain = Layout::kRecordHeaderBytes + body_bytes(record.kind) + name_bytes + new_name_bytes;
   const size_t total = (plain + Layout::kAlignment - 1) / Layout::kAlignment * Layout::kAlignment;
   if (total > options_.chunk_bytes - Layout::kBatchHeaderBytes) return false;
   if (chunks_.empty() || chunks_.back().bytes.size() + total > options_.chunk_bytes) {
-    if (chunks_.size() >= options_.chunks_max) return false;
+    if (chunks_.size() >= chunks_max) return false;
     new_chunk_locked();
   }
   Chunk& chunk = chunks_.back();
@@ -234,6 +238,19 @@ void MutationLog::settle_open_ranges_locked(const Record& record, size_t positio
   }
   open_ranges_[open_range_next_] = {.inode = record.inode, .position = position};
   open_range_next_ = (open_range_next_ + 1) % kOpenRanges;
+}
+
+// What a full log keeps beside its chunks becomes a chunk of its own, so that the cut can stand behind it. There are few
+// cuts, so the bound is passed by little.
+void MutationLog::append_cut_locked(const Record& record) {
+  if (everything_ || !coarse_.empty()) {
+    Chunk chunk = coarse_chunk_locked();
+    statistics_.bytes_waiting += chunk.bytes.size() - Layout::kBatchHeaderBytes;
+    close_ranges_locked();
+    chunks_.push_back(std::move(chunk));
+  }
+  append_locked(record, SIZE_MAX);
+  close_ranges_locked();
 }
 
 void MutationLog::append_coarse_locked(const Record& record) {

@@ -40,6 +40,7 @@ enum class MutationKind : uint8_t {
   kXattrs = 8,
   kInode = 9,
   kSubtree = 10,
+  kCut = 11,
 };
 
 // Layout of a batch, little-endian. JavaScript reads these numbers from the addon, so that they stand only here.
@@ -61,7 +62,7 @@ struct MutationLayout {
   //   truncate              u64 size
   //   create, link, unlink  u64 parent, name
   //   rename                u64 parent, u64 new parent, name, new name
-  //   all others            nothing
+  //   all others            nothing; the inode of a cut is the number it was given
   static constexpr size_t kFirst = 16;   // u64: offset, size or parent
   static constexpr size_t kSecond = 24;  // u64: length or new parent
   static constexpr size_t kNameAfterFirst = 24;
@@ -105,6 +106,8 @@ class MutationLog {
   void xattrs(uint64_t inode);
   void inode(uint64_t inode);
   void subtree(uint64_t inode);
+  // A moment in the order: everything reported before is in records before this one, everything after in later ones.
+  void cut(uint64_t number);
 
   // Sequence number of the last accepted mutation: everything reported before this call has one at most as high.
   uint64_t mark() const;
@@ -145,7 +148,8 @@ class MutationLog {
   void report(const Record& record);
   void wake();
   bool fold_locked(const Record& record);
-  bool append_locked(const Record& record);
+  bool append_locked(const Record& record, size_t chunks_max);
+  void append_cut_locked(const Record& record);
   void append_coarse_locked(const Record& record);
   void add_coarse_locked(MutationKind kind, uint64_t inode);
   Chunk coarse_chunk_locked();

@@ -60,6 +60,7 @@ class Nodes {
   const Inodes::Inode* inode(uint64_t node) const { return inodes_.find(node); }
   uint64_t node_of(const struct stat& status) const { return inodes_.find(key_of(status)); }
   uint64_t root_device() const { return root_device_; }
+  int root_fd() const { return root_.get(); }
   bool uses_handles() const { return handles_; }
 
   uint64_t inodes() const { return inodes_.size(); }

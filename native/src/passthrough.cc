@@ -28,6 +28,14 @@ uint32_t descriptor_budget() {
   return static_cast<uint32_t>(std::min<uint64_t>(limit.rlim_cur / kCacheShare, kDescriptorsMax));
 }
 
+// Of the limit of the process, what open epochs may keep of inodes that are not where they were.
+constexpr uint32_t kEpochShare = 8;
+
+std::shared_ptr<Epochs> make_epochs(EpochOptions options, const Nodes& nodes) {
+  if (options.kept_max == 0) options.kept_max = descriptor_budget() * kCacheShare / kEpochShare;
+  return Epochs::make(nodes.root_fd(), nodes.root_device(), nodes.uses_handles(), std::move(options));
+}
+
 }  // namespace
 
 std::shared_ptr<Handler> make_passthrough(const PassthroughOptions& options, std::string* error) {
@@ -45,11 +53,16 @@ PassthroughStatistics passthrough_statistics(const Handler& handler) {
   return static_cast<const PassthroughHandler&>(handler).statistics();
 }
 
+std::shared_ptr<Epochs> passthrough_epochs(const Handler& handler) {
+  return static_cast<const PassthroughHandler&>(handler).epochs();
+}
+
 PassthroughHandler::PassthroughHandler(const PassthroughOptions& options, bool privileged, std::unique_ptr<Nodes> nodes)
     : options_(options),
       stateless_(privileged),
       nodes_(std::move(nodes)),
-      changes_(options.mutations, nodes_->root_device()) {}
+      epochs_(make_epochs(options.epochs, *nodes_)),
+      changes_(options.mutations, epochs_, nodes_->root_device()) {}
 
 Wishes PassthroughHandler::wishes() const {
   Wishes wishes;

@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 
+#include "epochs.h"
 #include "handler.h"
 
 namespace covault {
@@ -22,6 +23,8 @@ struct PassthroughOptions {
   // Descriptors the handler may hold as caches; 0 = from RLIMIT_NOFILE with a reserve for the rest of the process.
   // Descriptors that must be held (unlinked files, files open in the kernel) come on top.
   uint32_t descriptors_max = 0;
+  // What open epochs may take; `kept_max` 0: an eighth of the limit of descriptors.
+  EpochOptions epochs;
   // Behave as for an ordinary user although more is possible (for tests).
   bool unprivileged = false;
 };
@@ -40,6 +43,7 @@ struct PassthroughStatistics {
 std::shared_ptr<Handler> make_passthrough(const PassthroughOptions& options, std::string* error);
 
 // Of a handler made by make_passthrough.
+std::shared_ptr<Epochs> passthrough_epochs(const Handler& handler);
 PassthroughStatistics passthrough_statistics(const Handler& handler);
 
 }  // namespace covault

@@ -124,13 +124,13 @@ Outcome PassthroughHandler::statx(const Request& request, const wire::StatxIn& i
   return 0;
 }
 
-int PassthroughHandler::set_owner_and_mode(const Request& request, const wire::SetattrIn& in, const InodeKey& key,
+int PassthroughHandler::set_owner_and_mode(const Request& request, const wire::SetattrIn& in, const Subject& subject,
                                            const Lease& lease) {
   constexpr uint32_t kOwner = wire::kSetUid | wire::kSetGid;
   constexpr uint32_t kAnything = wire::kSetMode | kOwner | wire::kSetSize | wire::kSetAtime | wire::kSetMtime;
   if ((in.valid & wire::kSetMode) != 0) {
     credentials::keep_setid_bits(true);  // the kernel has decided which bits the caller may set
-    const int result = changes_.attributes(key, [&] { return change_mode(lease, in.mode & 07777); });
+    const int result = changes_.attributes(subject, [&] { return change_mode(lease, in.mode & 07777); });
     if (result != 0) return errno;
   }
   // A request without anything to set comes from chown(2) of neither user nor group, or because content is about to
@@ -140,13 +140,14 @@ int PassthroughHandler::set_owner_and_mode(const Request& request, const wire::S
     credentials::keep_setid_bits(request.uid == 0);
     const uid_t uid = (in.valid & wire::kSetUid) != 0 ? in.uid : static_cast<uid_t>(-1);
     const gid_t gid = (in.valid & wire::kSetGid) != 0 ? in.gid : static_cast<gid_t>(-1);
-    const int result = changes_.attributes(key, [&] { return fchownat(lease->fd.get(), "", uid, gid, AT_EMPTY_PATH); });
+    const int result =
+        changes_.attributes(subject, [&] { return fchownat(lease->fd.get(), "", uid, gid, AT_EMPTY_PATH); });
     if (result != 0) return errno;
   }
   return 0;
 }
 
-int PassthroughHandler::set_size(const Request& request, const wire::SetattrIn& in, const InodeKey& key,
+int PassthroughHandler::set_size(const Request& request, const wire::SetattrIn& in, const Subject& subject,
                                  const Lease& lease) {
   credentials::take(request.uid, request.gid);
   credentials::keep_setid_bits((in.valid & wire::kSetKillSuidgid) == 0);
@@ -157,28 +158,28 @@ int PassthroughHandler::set_size(const Request& request, const wire::SetattrIn& 
   int result = 0;
   if (lease->access == Access::kReadWrite) {
     result = by_handle || size == 0
-                 ? changes_.size(key, in.size, [&] { return ftruncate(lease->fd.get(), size); })
-                 : changes_.size(key, in.size, [&] { return truncate(through_proc(lease->fd.get()).c_str(), size); });
+                 ? changes_.size(subject, in.size, [&] { return ftruncate(lease->fd.get(), size); })
+                 : changes_.size(subject, in.size, [&] { return truncate(through_proc(lease->fd.get()).c_str(), size); });
   } else if (by_handle || size == 0) {
     int error = 0;
     const Lease writable = file(request.node, 0, Access::kReadWrite, &error);
     if (writable != nullptr) {
-      result = changes_.size(key, in.size, [&] { return ftruncate(writable->fd.get(), size); });
+      result = changes_.size(subject, in.size, [&] { return ftruncate(writable->fd.get(), size); });
     } else {
       // An ordinary user's file may be one to write that cannot be read.
       const FileDescriptor fd(::open(through_proc(lease->fd.get()).c_str(), O_WRONLY | O_NONBLOCK | O_CLOEXEC));
       if (!fd.is_open()) return errno;
-      result = changes_.size(key, in.size, [&] { return ftruncate(fd.get(), size); });
+      result = changes_.size(subject, in.size, [&] { return ftruncate(fd.get(), size); });
     }
   } else {
-    result = changes_.size(key, in.size, [&] { return truncate(through_proc(lease->fd.get()).c_str(), size); });
+    result = changes_.size(subject, in.size, [&] { return truncate(through_proc(lease->fd.get()).c_str(), size); });
   }
   if (result != 0) return errno;
-  if ((in.valid & wire::kSetKillSuidgid) != 0) changes_.mode_touched(key);
+  if ((in.valid & wire::kSetKillSuidgid) != 0) changes_.mode_touched(subject.inode);
   return 0;
 }
 
-int PassthroughHandler::set_times(uint64_t node, const wire::SetattrIn& in, const InodeKey& key, const Lease& lease) {
+int PassthroughHandler::set_times(uint64_t node, const wire::SetattrIn& in, const Subject& subject, const Lease& lease) {
   const auto time = [&in](uint32_t set, uint32_t now, uint64_t seconds, uint32_t ns) {
     timespec result{.tv_sec = 0, .tv_nsec = UTIME_OMIT};
     if ((in.valid & now) != 0) {
@@ -193,7 +194,7 @@ int PassthroughHandler::set_times(uint64_t node, const wire::SetattrIn& in, cons
   // Before it is set: a write handled meanwhile then either comes first or puts it back.
   const bool kernel_owns = connection_.data_mode == DataMode::kWriteback && (in.valid & wire::kSetMtime) != 0;
   if (kernel_owns && times[1].tv_nsec != UTIME_NOW) kept_times_.keep(node, times[1]);
-  return changes_.attributes(key, [&] { return change_times(lease, times); }) == 0 ? 0 : errno;
+  return changes_.attributes(subject, [&] { return change_times(lease, times); }) == 0 ? 0 : errno;
 }
 
 void PassthroughHandler::restore_time(uint64_t node, int fd) const {
@@ -213,10 +214,13 @@ Outcome PassthroughHandler::setattr(const Request& request, const wire::SetattrI
   int error = 0;
   const Lease lease = any(request.node, (in.valid & wire::kSetHandle) != 0, in.handle, &error);
   if (lease == nullptr) return error;
-  const InodeKey key = this->key(request.node);
-  error = set_owner_and_mode(request, in, key, lease);
-  if (error == 0 && (in.valid & wire::kSetSize) != 0) error = set_size(request, in, key, lease);
-  if (error == 0 && (in.valid & (wire::kSetAtime | wire::kSetMtime)) != 0) error = set_times(request.node, in, key, lease);
+  const Subject subject{key(request.node), lease->fd.get()};
+  const auto pass = changes_.enter();
+  error = set_owner_and_mode(request, in, subject, lease);
+  if (error == 0 && (in.valid & wire::kSetSize) != 0) error = set_size(request, in, subject, lease);
+  if (error == 0 && (in.valid & (wire::kSetAtime | wire::kSetMtime)) != 0) {
+    error = set_times(request.node, in, subject, lease);
+  }
   return error != 0 ? error : reply_attributes(lease, reply);
 }
 

@@ -96,9 +96,9 @@ Outcome PassthroughHandler::write(const Request& request, const wire::WriteIn& i
   const bool cached = (in.write_flags & wire::kWriteCache) != 0;
   credentials::take(cached ? 0 : request.uid, cached ? 0 : request.gid);
   credentials::keep_setid_bits(!kill);
-  const InodeKey key = this->key(request.node);
-  const ssize_t count = changes_.content(key, in.offset, [&]() -> ssize_t {
-    const int fd = lease->fd.get();
+  const int fd = lease->fd.get();
+  const auto pass = changes_.enter();
+  const ssize_t count = changes_.content({key(request.node), fd}, in.offset, content.size(), [&]() -> ssize_t {
     if (!lease->append_only) {
       const ssize_t written = write_all(fd, content, static_cast<off_t>(in.offset));
       if (written > 0 && cached && connection_.data_mode == DataMode::kWriteback) restore_time(request.node, fd);
@@ -136,16 +136,17 @@ Outcome PassthroughHandler::fallocate(const Request& request, const wire::Falloc
   if (lease == nullptr) return error;
   credentials::take(request.uid, request.gid);
   credentials::keep_setid_bits(request.uid == 0);
-  const InodeKey key = this->key(request.node);
+  const Subject file{key(request.node), lease->fd.get()};
+  const auto pass = changes_.enter();
   const auto act = [&] {
     return ::fallocate(lease->fd.get(), static_cast<int>(in.mode), static_cast<off_t>(in.offset),
                        static_cast<off_t>(in.length));
   };
   // Space reserved within or behind the file changes no content; anything else may.
   const int result =
-      in.mode == FALLOC_FL_KEEP_SIZE ? changes_.attributes(key, act) : changes_.range(key, in.offset, in.length, act);
+      in.mode == FALLOC_FL_KEEP_SIZE ? changes_.attributes(file, act) : changes_.range(file, in.offset, in.length, act);
   if (result != 0) return errno;
-  if (request.uid != 0) changes_.mode_touched(key);
+  if (request.uid != 0) changes_.mode_touched(file.inode);
   return 0;
 }
 
@@ -177,16 +178,17 @@ Outcome PassthroughHandler::copy_file_range(const Request& request, const wire::
   if (to == nullptr) return error;
   credentials::take(request.uid, request.gid);
   credentials::keep_setid_bits(request.uid == 0);
-  const InodeKey key = this->key(in.node_out);
+  const Subject file{key(in.node_out), to->fd.get()};
   off_t offset_in = static_cast<off_t>(in.offset_in);
   off_t offset_out = static_cast<off_t>(in.offset_out);
   const size_t length = wide ? in.length : std::min<size_t>(in.length, kNarrowCopyMax);
-  const ssize_t count = changes_.content(key, in.offset_out, [&] {
+  const auto pass = changes_.enter();
+  const ssize_t count = changes_.content(file, in.offset_out, length, [&] {
     return ::copy_file_range(from->fd.get(), &offset_in, to->fd.get(), &offset_out, length,
                              static_cast<unsigned>(in.flags));
   });
   if (count < 0) return errno;
-  if (request.uid != 0 && count > 0) changes_.mode_touched(key);
+  if (request.uid != 0 && count > 0) changes_.mode_touched(file.inode);
   if (wide) {
     reply.put(wire::CopyFileRangeOut{.bytes_copied = static_cast<uint64_t>(count)});
   } else {

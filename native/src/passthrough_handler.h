@@ -73,6 +73,7 @@ class PassthroughHandler final : public Handler {
   Outcome copy_file_range(const Request&, const wire::CopyFileRangeIn&, bool wide, Reply&) override;
 
   PassthroughStatistics statistics() const;
+  const std::shared_ptr<Epochs>& epochs() const { return epochs_; }
 
  private:
   // Descriptor of an open handle, or of the node if there is no handle.
@@ -100,15 +101,16 @@ class PassthroughHandler final : public Handler {
   Outcome read_directory(const Request&, const wire::ReadIn&, bool plus, Reply&);
   wire::EntryOut entry_in_directory(const Lease& directory, uint64_t node, const char* name);
 
-  int set_size(const Request&, const wire::SetattrIn&, const InodeKey&, const Lease&);
-  int set_owner_and_mode(const Request&, const wire::SetattrIn&, const InodeKey&, const Lease&);
+  int set_size(const Request&, const wire::SetattrIn&, const Subject&, const Lease&);
+  int set_owner_and_mode(const Request&, const wire::SetattrIn&, const Subject&, const Lease&);
   // Puts the time back that the kernel told, after a write of its pages.
   void restore_time(uint64_t node, int fd) const;
-  int set_times(uint64_t node, const wire::SetattrIn&, const InodeKey&, const Lease&);
+  int set_times(uint64_t node, const wire::SetattrIn&, const Subject&, const Lease&);
 
   const PassthroughOptions options_;
   const bool stateless_;
   const std::unique_ptr<Nodes> nodes_;
+  const std::shared_ptr<Epochs> epochs_;
   Changes changes_;
   OpenFiles open_files_;
   KeptTimes kept_times_;

@@ -83,6 +83,8 @@ Outcome PassthroughHandler::symlink(const Request& request, std::string_view nam
   const Lease parent = nodes_->path(request.node, &error);
   if (parent == nullptr) return error;
   create_as(request, 0);
+  const auto pass = changes_.enter();
+  changes_.creates({key(request.node), parent->fd.get()}, name);
   if (symlinkat(c_string(target), parent->fd.get(), c_string(name)) != 0) return errno;
   return reply_created(parent, request.node, name, reply);
 }
@@ -93,6 +95,8 @@ Outcome PassthroughHandler::mkdir(const Request& request, const wire::MkdirIn& i
   const Lease parent = nodes_->path(request.node, &error);
   if (parent == nullptr) return error;
   create_as(request, in.umask);
+  const auto pass = changes_.enter();
+  changes_.creates({key(request.node), parent->fd.get()}, name);
   if (mkdirat(parent->fd.get(), c_string(name), in.mode) != 0) return errno;
   return reply_created(parent, request.node, name, reply);
 }
@@ -103,6 +107,8 @@ Outcome PassthroughHandler::mknod(const Request& request, const wire::MknodIn& i
   const Lease parent = nodes_->path(request.node, &error);
   if (parent == nullptr) return error;
   create_as(request, in.umask);
+  const auto pass = changes_.enter();
+  changes_.creates({key(request.node), parent->fd.get()}, name);
   if (mknodat(parent->fd.get(), c_string(name), in.mode, decode_device(in.rdev)) != 0) return errno;
   return reply_created(parent, request.node, name, reply);
 }
@@ -124,11 +130,8 @@ Outcome PassthroughHandler::reply_created_open(FileDescriptor fd, const Lease& p
     node = nodes_->remember_open(std::move(copy), request.node, name, status);
     handle = open_files_.add(std::move(fd), Access::kReadWrite);
   }
-  if (name.empty()) {
-    nodes_->pin(node);
-  } else {
-    changes_.created(Nodes::key_of(status), key(request.node), name);
-  }
+  if (name.empty()) nodes_->pin(node);
+  changes_.created(Nodes::key_of(status), key(request.node), name);
   reply.put(entry_of(node, status));
   reply.put(wire::OpenOut{.handle = handle, .open_flags = wire::kOpenKeepCache, .backing_id = 0});
   return 0;
@@ -140,6 +143,8 @@ Outcome PassthroughHandler::create(const Request& request, const wire::CreateIn&
   const Lease parent = nodes_->path(request.node, &error);
   if (parent == nullptr) return error;
   create_as(request, in.umask);
+  const auto pass = changes_.enter();
+  changes_.creates({key(request.node), parent->fd.get()}, name);
   // The kernel sends CREATE for names that it knows to be absent. Should there be one (made beside the mount), it
   // learns of it from EEXIST.
   FileDescriptor fd(
@@ -153,6 +158,7 @@ Outcome PassthroughHandler::tmpfile(const Request& request, const wire::CreateIn
   const Lease parent = nodes_->path(request.node, &error);
   if (parent == nullptr) return error;
   create_as(request, in.umask);
+  const auto pass = changes_.enter();
   const int exclusive = static_cast<int>(in.flags) & O_EXCL;  // may not be linked later
   FileDescriptor fd(openat(parent->fd.get(), ".", O_TMPFILE | exclusive | O_RDWR | O_CLOEXEC, in.mode & 07777));
   if (!fd.is_open()) return errno;
@@ -165,6 +171,8 @@ Outcome PassthroughHandler::link(const Request& request, uint64_t node, std::str
   if (parent == nullptr) return error;
   const Lease source = nodes_->path(node, &error);
   if (source == nullptr) return error;
+  const auto pass = changes_.enter();
+  const Subject directory{key(request.node), parent->fd.get()};
   struct stat before;
   if (fstat(source->fd.get(), &before) != 0) return errno;
   const auto act = [&] {
@@ -174,9 +182,10 @@ Outcome PassthroughHandler::link(const Request& request, uint64_t node, std::str
   };
   if (before.st_nlink == 0) {
     // The first name of a file made with O_TMPFILE.
+    changes_.creates(directory, name);
     if (act() != 0) return errno;
     changes_.created(Nodes::key_of(before), key(request.node), name);
-  } else if (changes_.link(Nodes::key_of(before), key(request.node), name, act) != 0) {
+  } else if (changes_.link({Nodes::key_of(before), source->fd.get()}, directory, name, act) != 0) {
     return errno;
   }
   nodes_->named(before, request.node, name);
@@ -191,7 +200,8 @@ Outcome PassthroughHandler::remove(const Request& request, std::string_view name
   if (status_of(parent, name, &status) != 0) return errno;
   error = nodes_->prepare_unlink(parent, request.node, c_string(name), status);
   if (error != 0) return error;
-  const int result = changes_.unlink(Nodes::key_of(status), key(request.node), name,
+  const auto pass = changes_.enter();
+  const int result = changes_.unlink(status, {key(request.node), parent->fd.get()}, name,
                                      [&] { return unlinkat(parent->fd.get(), c_string(name), flags); });
   if (result != 0) {
     error = errno;
@@ -228,8 +238,10 @@ Outcome PassthroughHandler::rename(const Request& request, std::string_view name
     if (error != 0) return error;
   }
   if ((flags & RENAME_WHITEOUT) != 0) create_as(request, 0);
-  const int result =
-      changes_.rename(Nodes::key_of(moved), key(request.node), name, key(new_parent), new_name, exchange, [&] {
+  const auto pass = changes_.enter();
+  const int result = changes_.rename(
+      moved, {key(request.node), from->fd.get()}, name, {key(new_parent), to->fd.get()}, new_name,
+      replaces || (target && exchange) ? &replaced : nullptr, exchange, [&] {
         return static_cast<int>(
             syscall(SYS_renameat2, from->fd.get(), c_string(name), to->fd.get(), c_string(new_name), flags));
       });

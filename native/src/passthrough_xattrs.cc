@@ -89,9 +89,10 @@ Outcome PassthroughHandler::setxattr(const Request& request, const wire::Setxatt
   credentials::take(request.uid, request.gid);
   credentials::keep_setid_bits((in.setxattr_flags & wire::kSetxattrAclKillSgid) == 0);
   const XattrTarget target(lease);
-  const InodeKey key = this->key(request.node);
-  if (changes_.xattrs(key, [&] { return target.set(name, value, static_cast<int>(in.flags)); }) != 0) return errno;
-  if (touches_mode(name)) changes_.mode_touched(key);
+  const Subject subject{key(request.node), lease->fd.get()};
+  const auto pass = changes_.enter();
+  if (changes_.xattrs(subject, [&] { return target.set(name, value, static_cast<int>(in.flags)); }) != 0) return errno;
+  if (touches_mode(name)) changes_.mode_touched(subject.inode);
   return 0;
 }
 
@@ -100,9 +101,10 @@ Outcome PassthroughHandler::removexattr(const Request& request, const char* name
   const Lease lease = nodes_->path(request.node, &error);
   if (lease == nullptr) return error;
   const XattrTarget target(lease);
-  const InodeKey key = this->key(request.node);
-  if (changes_.xattrs(key, [&] { return target.remove(name); }) != 0) return errno;
-  if (touches_mode(name)) changes_.mode_touched(key);
+  const Subject subject{key(request.node), lease->fd.get()};
+  const auto pass = changes_.enter();
+  if (changes_.xattrs(subject, [&] { return target.remove(name); }) != 0) return errno;
+  if (touches_mode(name)) changes_.mode_touched(subject.inode);
   return 0;
 }
 
@@ -143,7 +145,13 @@ Outcome PassthroughHandler::ioctl(const Request& request, const wire::IoctlIn& i
   std::memset(buffer.data(), 0, buffer.size());
   if (sets) std::memcpy(buffer.data(), input.data(), bytes);
   const auto act = [&] { return ::ioctl(lease->fd.get(), in.command, buffer.data()); };
-  const int result = sets ? changes_.attributes(key(request.node), act) : act();
+  int result = 0;
+  if (sets) {
+    const auto pass = changes_.enter();
+    result = changes_.attributes({key(request.node), lease->fd.get()}, act);
+  } else {
+    result = act();
+  }
   if (result < 0) return errno;
   // The immutable and append-only attributes count when a file is opened, so it must not stay open.
   if (sets) nodes_->forget_data(request.node);

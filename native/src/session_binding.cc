@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "counters_binding.h"
+#include "epoch_binding.h"
 #include "mounted.h"
 #include "mutation_binding.h"
 #include "passthrough.h"
@@ -46,7 +47,11 @@ Napi::Function SessionObject::define(Napi::Env env) {
       env, "Session",
       {InstanceMethod("start", &SessionObject::start), InstanceMethod("stop", &SessionObject::stop),
        InstanceMethod("close", &SessionObject::close), InstanceMethod("counters", &SessionObject::counters),
-       InstanceMethod("requests", &SessionObject::requests), InstanceMethod("answer", &SessionObject::answer)});
+       InstanceMethod("requests", &SessionObject::requests), InstanceMethod("answer", &SessionObject::answer),
+       InstanceMethod("openEpoch", &SessionObject::open_epoch),
+       InstanceMethod("closeEpoch", &SessionObject::close_epoch),
+       InstanceMethod("epochFailure", &SessionObject::epoch_failure),
+       InstanceMethod("epochStatistics", &SessionObject::epoch_statistics)});
 }
 
 SessionObject::SessionObject(const Napi::CallbackInfo& info) : ObjectWrap(info) {
@@ -76,6 +81,9 @@ bool SessionObject::take_passthrough_options(const Napi::Object& options) {
   passthrough.data_mode =
       text_of(options.Get("dataMode")) == "write-through" ? DataMode::kWriteThrough : DataMode::kWriteback;
   passthrough.mutations = wrapped->log();
+  passthrough.epochs.spare_directory = text_of(options.Get("spareDirectory"));
+  const Napi::Value space = options.Get("cutSpaceBytes");
+  if (space.IsNumber()) passthrough.epochs.space_bytes_max = static_cast<uint64_t>(space.As<Napi::Number>().Int64Value());
   std::string error;
   passthrough_ = make_passthrough(passthrough, &error);
   if (passthrough_ == nullptr) {
@@ -83,6 +91,8 @@ bool SessionObject::take_passthrough_options(const Napi::Object& options) {
     return false;
   }
   handler_ = passthrough_;
+  epochs_ = passthrough_epochs(*passthrough_);
+  log_ = wrapped->log();
   return true;
 }
 
@@ -174,6 +184,37 @@ Napi::Value SessionObject::stop(const Napi::CallbackInfo& info) {
 
 Napi::Value SessionObject::counters(const Napi::CallbackInfo& info) {
   return counters_object(info.Env(), *server_, passthrough_.get());
+}
+
+Napi::Value SessionObject::open_epoch(const Napi::CallbackInfo& info) {
+  bool lossless = false;
+  const uint64_t number = info[0].IsBigInt() ? info[0].As<Napi::BigInt>().Uint64Value(&lossless) : 0;
+  if (epochs_ == nullptr || !lossless) {
+    Napi::TypeError::New(info.Env(), "openEpoch(number: bigint), of a live data directory").ThrowAsJavaScriptException();
+    return info.Env().Undefined();
+  }
+  const auto opened = std::make_shared<OpenedEpoch>();
+  const auto work = [epochs = epochs_, log = log_, number, opened] {
+    *opened = epochs->open([&] { log->cut(number); });
+    return opened->error;
+  };
+  return Environment::of(info.Env()).run(work, "openEpoch", mountpoint_, [opened](Napi::Env env) -> Napi::Value {
+    return opened_epoch_object(env, *opened);
+  });
+}
+
+void SessionObject::close_epoch(const Napi::CallbackInfo& info) {
+  if (epochs_ != nullptr) epochs_->close(static_cast<uint64_t>(info[0].As<Napi::Number>().Int64Value()));
+}
+
+Napi::Value SessionObject::epoch_failure(const Napi::CallbackInfo& info) {
+  const uint64_t id = static_cast<uint64_t>(info[0].As<Napi::Number>().Int64Value());
+  return Napi::String::New(info.Env(), epochs_ == nullptr ? "it is closed" : epochs_->failure(id));
+}
+
+Napi::Value SessionObject::epoch_statistics(const Napi::CallbackInfo& info) {
+  if (epochs_ == nullptr) return info.Env().Undefined();
+  return epoch_statistics_object(info.Env(), epochs_->statistics());
 }
 
 Napi::Value SessionObject::requests(const Napi::CallbackInfo& info) {

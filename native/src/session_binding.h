@@ -9,7 +9,9 @@
 #include <string>
 
 #include "environment.h"
+#include "epochs.h"
 #include "forward.h"
+#include "mutation_log.h"
 #include "server.h"
 
 namespace covault {
@@ -37,6 +39,10 @@ class SessionObject final : public Napi::ObjectWrap<SessionObject>, public Closa
   void close(const Napi::CallbackInfo& info);            // close(): now, for the end of the process; idempotent
   Napi::Value counters(const Napi::CallbackInfo& info);  // counters(): object
   Napi::Value requests(const Napi::CallbackInfo& info);  // requests(): object[], of a tree
+  Napi::Value open_epoch(const Napi::CallbackInfo& info);        // openEpoch(number: bigint): Promise<object>
+  void close_epoch(const Napi::CallbackInfo& info);             // closeEpoch(id: number); idempotent
+  Napi::Value epoch_failure(const Napi::CallbackInfo& info);    // epochFailure(id: number): string
+  Napi::Value epoch_statistics(const Napi::CallbackInfo& info);  // epochStatistics(): object
   void answer(const Napi::CallbackInfo& info);           // answer(id: number, errno: number, payload?: Uint8Array)
 
   bool take_passthrough_options(const Napi::Object& options);
@@ -50,6 +56,8 @@ class SessionObject final : public Napi::ObjectWrap<SessionObject>, public Closa
   std::string helper_;
   std::shared_ptr<Handler> passthrough_;  // as made, for its statistics; null for a tree
   std::shared_ptr<Handler> handler_;
+  std::shared_ptr<Epochs> epochs_;    // of a live data directory
+  std::shared_ptr<MutationLog> log_;  // likewise
   std::shared_ptr<ForwardQueue> queue_;
   // Shared with the threads of start() and stop(), which may outlast a call.
   std::shared_ptr<Server> server_;

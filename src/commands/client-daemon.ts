@@ -8,7 +8,13 @@
  */
 import type { Clock } from '../core/clock.ts';
 import type { Mutation } from '../core/mutation.ts';
-import { type DataMode, type MountSession, mountDataDirectory, type TransportChoice } from '../fs/session.ts';
+import {
+  type DataMode,
+  type MountOptions,
+  type MountSession,
+  mountDataDirectory,
+  type TransportChoice,
+} from '../fs/session.ts';
 import { type LiveIndex, openIndex } from '../index/live-index.ts';
 import type { ServingGate } from '../snapshot/serving-gate.ts';
 import { ClientNetwork } from './client-network.ts';
@@ -26,6 +32,8 @@ export interface ClientDaemonOptions {
   stateDirectory: string;
   listen: { host: string; port: number };
   hashingThreads: number;
+  /** What open cuts may keep of content that changes, bytes; undefined: the default. */
+  cutSpaceBytes?: number | undefined;
   clock: Clock;
   log: Logger;
 }
@@ -59,7 +67,11 @@ export async function startClientDaemon(options: ClientDaemonOptions): Promise<C
   let consume = (batch: readonly Mutation[]): void => {
     waiting.push(...batch);
   };
-  const session = await mount(options, (batch) => consume(batch));
+  let reachCut = (_number: bigint): void => undefined;
+  const session = await mount(options, {
+    onMutations: (batch) => consume(batch),
+    onCut: (number) => reachCut(number),
+  });
   stack.defer(() => session.dispose());
   const index = await openIndex({
     stateDirectory,
@@ -68,11 +80,13 @@ export async function startClientDaemon(options: ClientDaemonOptions): Promise<C
     clock,
     workers: options.hashingThreads,
     settle: () => session.settle(),
+    epochs: session,
     onMiss: (path, what) => log.warn({ path: Buffer.from(path).toString(), what }, 'the index had missed a change'),
   });
   stack.defer(() => index.close());
   index.consume(waiting.splice(0));
   consume = (batch) => index.consume(batch);
+  reachCut = (number) => index.reachCut(number);
   // Ends the mount first, so that the last mutations reach the index before it closes.
   stack.defer(() => session.unmount({ lazy: true }));
   const stop = new AbortController();
@@ -85,12 +99,17 @@ export async function startClientDaemon(options: ClientDaemonOptions): Promise<C
   return { ...parts, network, status, [Symbol.asyncDispose]: () => owned.disposeAsync() };
 }
 
-function mount(options: ClientDaemonOptions, onMutations: (batch: Mutation[]) => void): Promise<MountSession> {
-  const { dataDirectory, at, dataMode, transport, stateDirectory } = options;
+function mount(
+  options: ClientDaemonOptions,
+  consumer: Pick<MountOptions, 'onMutations' | 'onCut'>,
+): Promise<MountSession> {
+  const { dataDirectory, at, dataMode, transport, stateDirectory, cutSpaceBytes } = options;
   return mountDataDirectory({
     dataDirectory,
     keepOut: [stateDirectory],
-    onMutations,
+    spareDirectory: stateDirectory,
+    ...consumer,
+    ...(cutSpaceBytes === undefined ? {} : { cutSpaceBytes }),
     ...(at === undefined ? {} : { at }),
     ...(dataMode === undefined ? {} : { dataMode }),
     ...(transport === undefined ? {} : { transport }),

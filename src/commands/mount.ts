@@ -13,6 +13,7 @@ import {
   textOption,
 } from './command.ts';
 import { aborted } from './interruption.ts';
+import { parseBytes } from './sizes.ts';
 import { isStore } from './store-access.ts';
 
 const dataModes = ['writeback', 'write-through'] as const;
@@ -33,6 +34,11 @@ export const mountCommand: Command = {
     { flags: '--data-mode <mode>', summary: 'how the kernel hands over writes', choices: dataModes },
     { flags: '--transport <kind>', summary: 'how requests come from the kernel', choices: transports },
     { flags: '--hashing-threads <count>', summary: 'threads that hash, at low priority', default: '1' },
+    {
+      flags: '--cut-space <size>',
+      summary: 'what may be kept of content that changes while snapshots are taken; beyond it they fail',
+      default: '10GB',
+    },
     stateOption,
   ],
   exitCodes: [exitCodes.notFound, exitCodes.unavailable, exitCodes.io, exitCodes.mount, exitCodes.requirement],
@@ -54,6 +60,7 @@ export const mountCommand: Command = {
         stateDirectory: stateDirectoryOf(call),
         listen: parseListen(textOption(call, 'listen') ?? '0.0.0.0:0'),
         hashingThreads: parseThreads(textOption(call, 'hashingThreads') ?? '1'),
+        cutSpaceBytes: parseBytes(textOption(call, 'cutSpace') ?? '10GB'),
         clock: call.clock,
         log: call.log,
       });

@@ -28,6 +28,12 @@ export interface Cut {
   exceptions?: readonly SnapshotException[];
   /** The encoded tree or recipe, or undefined if this cut has none of that digest. The caller owns the bytes. */
   readObject(kind: ObjectKind, digest: Digest): Promise<Uint8Array | undefined>;
+  /**
+   * Somebody still needs it: it is not closed for lack of use.
+   *
+   * @throws CovaultError `E_NO_SPACE` if its contents could not be kept.
+   */
+  renew?(): void;
   /** Idempotent. */
   close(): Promise<void>;
 }

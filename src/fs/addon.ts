@@ -5,6 +5,7 @@
 import { createRequire } from 'node:module';
 import { CovaultError, systemErrorCode } from '../core/errors.ts';
 import type { Xattr } from '../core/tree.ts';
+import type { EpochAttributes } from './epoch.ts';
 
 /** A path (its last component is not followed) or a descriptor, which may be one of O_PATH. */
 export type NodeReference = Uint8Array | string | number;
@@ -39,7 +40,8 @@ export type MutationKindName =
   | 'attributes'
   | 'xattrs'
   | 'inode'
-  | 'subtree';
+  | 'subtree'
+  | 'cut';
 
 /** The log of one session, `native/src/mutation_log.h`: fed by the engine, emptied by `take`. */
 export interface MutationLog {
@@ -115,6 +117,47 @@ export interface EngineCounters {
   privileged: boolean;
 }
 
+/** Epochs of a session, and what they cost; `native/src/epochs.h`. */
+export interface EpochStatistics {
+  open: { id: number; ageMs: number }[];
+  /** Since the mount was made. */
+  opened: number;
+  failed: number;
+  /** Preserved now, and the bound. */
+  spaceBytes: number;
+  spaceBytesMax: number;
+  memoryBytes: number;
+  keptDescriptors: number;
+  /** The file system below shares blocks (reflink) instead of copying. */
+  sharesBlocks: boolean;
+  /** For how long changes were held up: by the last cut, and by the last thousand. */
+  heldLastNs: number;
+  heldP50Ns: number;
+  heldP99Ns: number;
+  heldMaxNs: number;
+}
+
+export interface OpenedEpoch {
+  id: number;
+  timeNs: bigint;
+  heldNs: number;
+  /** Times that changes were held up; more than one if some did not end in time. */
+  attempts: number;
+}
+
+/** A regular file as it was at a cut. */
+export interface EpochFile {
+  attributes(): EpochAttributes;
+  /** Fills `into` from `at` with up to `length` bytes from `position` of the file; fewer only at its end. */
+  read(into: Uint8Array, at: number, length: number, position: number): number;
+  /** The same on a thread of its own, into memory of its own. */
+  readLater(position: number, length: number): Promise<Uint8Array>;
+  /** As `nextDataRange`. */
+  nextData(position: number): { start: number; end: number } | undefined;
+  /** Idempotent. */
+  close(): void;
+}
+
 /** One request of a read-only tree; which fields matter depends on the operation (`native/src/forward.h`). */
 export interface TreeRequest {
   id: number;
@@ -170,6 +213,10 @@ export interface DataSessionOptions extends AnySessionOptions {
   directoryFd: number;
   dataMode: 'writeback' | 'write-through';
   log: MutationLog;
+  /** What open epochs may keep of changed content, bytes. */
+  cutSpaceBytes?: number;
+  /** Where they keep it if the data directory's file system has no files without a name. */
+  spareDirectory?: string;
 }
 
 export interface TreeSessionOptions extends AnySessionOptions {
@@ -188,6 +235,11 @@ export interface NativeSession {
   /** For the end of the process: flushes, detaches and ends the threads before it returns. Idempotent. */
   close(): void;
   counters(): SessionCounters;
+  /** Makes a cut of a live data directory; `number` stands in the mutations at that moment. */
+  openEpoch(number: bigint): Promise<OpenedEpoch>;
+  closeEpoch(id: number): void;
+  epochFailure(id: number): string;
+  epochStatistics(): EpochStatistics;
   /** All requests that wait; none = `onRequests` comes with the next one. */
   requests(): TreeRequest[];
   /** @param errno 0, or a positive number. */
@@ -207,6 +259,14 @@ export interface Addon {
     options: DataSessionOptions | TreeSessionOptions,
     onEnd: (reason: 'unmounted' | 'failed') => void,
   ) => NativeSession;
+  lookInEpoch(
+    epoch: number,
+    directory: bigint,
+    path: Uint8Array,
+    names: readonly Uint8Array[],
+  ): { self: EpochAttributes; states: (EpochAttributes | undefined)[] };
+  namesInEpoch(epoch: number, directory: bigint, path: Uint8Array): Uint8Array[];
+  EpochFile: new (epoch: number, path: Uint8Array, inode: bigint) => EpochFile;
   mutationLayout: MutationLayout;
   MutationLog: new (options: MutationLogOptions, wake: () => void) => MutationLog;
   cutBlocks(bytes: Uint8Array, minBytes: number, normalBytes: number, maxBytes: number, last: boolean): Uint32Array;

@@ -9,7 +9,14 @@ import type { MutationKindName, MutationLayout } from './addon.ts';
 export interface MutationBatch {
   /** Every mutation with a sequence number up to this one is in this batch or an earlier one. */
   sequence: number;
-  mutations: Mutation[];
+  mutations: (Mutation | CutMark)[];
+}
+
+/** A cut was made here: what is before it in the order is in, what follows is not. */
+export interface CutMark {
+  kind: 'cut';
+  /** As given to the engine. */
+  number: bigint;
 }
 
 /**
@@ -35,7 +42,7 @@ function decodeBatch(batch: Uint8Array, layout: MutationLayout, names: Map<numbe
   const view = new DataView(batch.buffer, batch.byteOffset, batch.byteLength);
   const reader: Reader = { batch, view, layout, position: layout.batchHeaderBytes };
   const count = view.getUint32(layout.batchCount, true);
-  const mutations: Mutation[] = [];
+  const mutations: (Mutation | CutMark)[] = [];
   for (let i = 0; i < count; i++) {
     if (reader.position + layout.recordHeaderBytes > batch.byteLength) throw corrupt('ends within a record');
     const kind = names.get(view.getUint8(reader.position + layout.kind));
@@ -73,7 +80,7 @@ function recordBytes({ view, layout, position }: Reader, kind: MutationKindName)
   }
 }
 
-function decodeRecord(reader: Reader, kind: MutationKindName): Mutation {
+function decodeRecord(reader: Reader, kind: MutationKindName): Mutation | CutMark {
   const { view, layout, position } = reader;
   const inode = view.getBigUint64(position + layout.inode, true);
   const first = () => view.getBigUint64(position + layout.first, true);
@@ -107,6 +114,8 @@ function decodeRecord(reader: Reader, kind: MutationKindName): Mutation {
         ),
         exchange: (view.getUint8(position + layout.flags) & layout.exchange) !== 0,
       };
+    case 'cut':
+      return { kind, number: inode };
     default:
       return { kind, inode };
   }

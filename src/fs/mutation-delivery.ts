@@ -17,6 +17,7 @@ const busyBytes = 32 * 1024;
 export interface DeliveryOptions {
   rootInode: bigint;
   onMutations(batch: Mutation[]): void;
+  onCut(number: bigint): void;
   /** For tests: sizes of the log. */
   chunkBytes?: number;
   chunksMax?: number;
@@ -27,13 +28,15 @@ export class MutationDelivery {
   readonly log: MutationLog;
   readonly #decode: (batch: Uint8Array) => MutationBatch;
   readonly #onMutations: (batch: Mutation[]) => void;
+  readonly #onCut: (number: bigint) => void;
   #delivered = 0;
   #timer: NodeJS.Timeout | undefined;
 
-  constructor({ onMutations, ...options }: DeliveryOptions) {
+  constructor({ onMutations, onCut, ...options }: DeliveryOptions) {
     const addon = loadAddon();
     this.#decode = createMutationDecoder(addon.mutationLayout);
     this.#onMutations = onMutations;
+    this.#onCut = onCut;
     this.log = new addon.MutationLog(options, () => this.#look());
   }
 
@@ -69,7 +72,17 @@ export class MutationDelivery {
     if (bytes === undefined) return false;
     const { sequence, mutations } = this.#decode(bytes);
     this.#delivered = sequence;
-    this.#onMutations(mutations);
+    let batch: Mutation[] = [];
+    for (const mutation of mutations) {
+      if (mutation.kind !== 'cut') {
+        batch.push(mutation);
+        continue;
+      }
+      if (batch.length > 0) this.#onMutations(batch);
+      batch = [];
+      this.#onCut(mutation.number);
+    }
+    if (batch.length > 0) this.#onMutations(batch);
     return true;
   }
 }

@@ -6,8 +6,10 @@
  * it reaches the data through `directoryFd`.
  */
 import { closeSync, constants, fstatSync, openSync } from 'node:fs';
+import { CovaultError, ioError } from '../core/errors.ts';
 import type { Mutation } from '../core/mutation.ts';
-import type { EngineCounters, MutationLogStatistics, SessionCounters } from './addon.ts';
+import type { EngineCounters, EpochStatistics, MutationLogStatistics, SessionCounters } from './addon.ts';
+import type { Epoch, EpochSource } from './epoch.ts';
 import { Mounted, type UnmountOptions } from './mounted.ts';
 import { findMounter } from './mounting.ts';
 import { checkPlaces } from './mountpoint.ts';
@@ -42,19 +44,33 @@ export interface MountOptions {
    * exception.
    */
   onMutations(batch: Mutation[]): void;
+  /** Called in its place between mutations when a cut was made (`openEpoch`). */
+  onCut?(number: bigint): void;
+  /** What open epochs may keep of content that changes, bytes; default: `defaultCutSpaceBytes`. */
+  cutSpaceBytes?: number;
+  /** Where they keep it if the data directory's file system has no files without a name. */
+  spareDirectory?: string;
   /** Directories, separated by ":", in which `fusermount3` is looked for; by default the usual ones. */
   searchPath?: string;
   /** For tests: how much may wait for JavaScript before mutations become coarser. */
   mutationLog?: { chunkBytes?: number; chunksMax?: number; coarseRecordsMax?: number };
 }
 
+export const defaultCutSpaceBytes = 10_000_000_000;
+
 export interface MountCounters extends SessionCounters {
+  cuts: CutCounters;
   mutations: MutationLogStatistics;
 }
 
 export type { EngineCounters, MutationLogStatistics, SessionCounters };
 
-export interface MountSession extends AsyncDisposable {
+export interface CutCounters extends EpochStatistics {
+  /** How long the kernel took to flush for the last `settle`, milliseconds; nobody's changes wait for that. */
+  flushLastMs: number;
+}
+
+export interface MountSession extends AsyncDisposable, EpochSource {
   /** Without symlinks. */
   readonly mountpoint: string;
   /**
@@ -101,10 +117,12 @@ export async function mountDataDirectory(options: MountOptions): Promise<MountSe
   let delivery: MutationDelivery | undefined;
   try {
     const rootInode = fstatSync(directoryFd, { bigint: true }).ino;
-    const { onMutations } = options;
-    delivery = new MutationDelivery({ rootInode, onMutations, ...options.mutationLog });
-    const { transport = 'auto', dataMode = defaultDataMode } = options;
-    const parts = { transport, directoryFd, dataMode, log: delivery.log };
+    const { onMutations, onCut = () => undefined } = options;
+    delivery = new MutationDelivery({ rootInode, onMutations, onCut, ...options.mutationLog });
+    const { transport = 'auto', dataMode = defaultDataMode, spareDirectory } = options;
+    const { cutSpaceBytes = defaultCutSpaceBytes } = options;
+    const spare = spareDirectory === undefined ? {} : { spareDirectory };
+    const parts = { transport, directoryFd, dataMode, log: delivery.log, cutSpaceBytes, ...spare };
     const { mountpoint, restrictions } = places;
     const form = { restrictions, ownersDoNotMatter: false };
     const mounted = await Mounted.open(mounter, { mountpoint, form, parts });
@@ -129,6 +147,7 @@ class DataDirectorySession implements MountSession {
   readonly #mounted: Mounted;
   readonly #delivery: MutationDelivery;
   #disposal: Promise<void> | undefined;
+  #flushLastMs = 0;
 
   constructor(mounted: Mounted, directoryFd: number, delivery: MutationDelivery) {
     const { dataMode, transport } = mounted.native.counters();
@@ -143,12 +162,26 @@ class DataDirectorySession implements MountSession {
   }
 
   async settle(): Promise<void> {
+    const startMs = performance.now();
     await this.#mounted.flush();
+    this.#flushLastMs = performance.now() - startMs;
     await this.#delivery.deliverAll();
   }
 
+  async openEpoch(number: bigint): Promise<Epoch> {
+    if (this.#mounted.isEnded) throw new CovaultError('E_MOUNT', `${this.mountpoint} is not mounted any more`);
+    const { native } = this.#mounted;
+    const { id, timeNs, heldNs } = await native.openEpoch(number).catch((error: unknown) => {
+      throw ioError(error, `keep what changes in ${this.mountpoint}`);
+    });
+    await this.#delivery.deliverAll();
+    const failure = () => native.epochFailure(id);
+    return { id, timeNs, heldNs, failure, close: () => native.closeEpoch(id) };
+  }
+
   counters(): MountCounters {
-    return { ...this.#mounted.native.counters(), mutations: this.#delivery.statistics() };
+    const cuts = { ...this.#mounted.native.epochStatistics(), flushLastMs: this.#flushLastMs };
+    return { ...this.#mounted.native.counters(), mutations: this.#delivery.statistics(), cuts };
   }
 
   async unmount(options: UnmountOptions = {}): Promise<void> {

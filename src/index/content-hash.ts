@@ -5,7 +5,7 @@
 import type { Digester } from '../core/digest.ts';
 import type { CutParameters } from '../core/domain.ts';
 import { cutBlocks } from '../fs/native.ts';
-import { ContentReader } from './content-reader.ts';
+import { type ContentFile, ContentReader } from './content-reader.ts';
 import type { Kept, Recut } from './recut.ts';
 
 /** Segments in order: old ones that stand, or new ones. */
@@ -45,8 +45,13 @@ const windowBytes = 4 * 1024 * 1024;
  * @param recut what of an earlier content may stand; undefined: the whole file is hashed.
  * @throws what reading throws, and what `tools.checkStopped` throws.
  */
-export function hashContent(fd: number, size: number, recut: Recut | undefined, tools: HashTools): HashedContent {
-  return new ContentHash(fd, size, recut, tools).run();
+export function hashContent(
+  file: ContentFile,
+  size: number,
+  recut: Recut | undefined,
+  tools: HashTools,
+): HashedContent {
+  return new ContentHash(file, size, recut, tools).run();
 }
 
 class ContentHash {
@@ -59,9 +64,9 @@ class ContentHash {
   #digests: Uint8Array[] = [];
   #bytesHashed = 0;
 
-  constructor(fd: number, size: number, recut: Recut | undefined, tools: HashTools) {
+  constructor(file: ContentFile, size: number, recut: Recut | undefined, tools: HashTools) {
     this.#unit = tools.cut.minBytes;
-    this.#reader = new ContentReader(fd, { size, unit: this.#unit, buffer: tools.buffer, zeros: tools.zeros });
+    this.#reader = new ContentReader(file, { size, unit: this.#unit, buffer: tools.buffer, zeros: tools.zeros });
     this.#recut = recut;
     this.#tools = tools;
   }

@@ -5,8 +5,24 @@ import { nextDataRange } from '../fs/native.ts';
 /** Largest read, in bytes. */
 const readBytesMax = 1024 * 1024;
 
+/** What is read: a file as it is, or as it was at a cut. */
+export interface ContentFile {
+  /** Fills `into` from `at` with up to `length` bytes from `position` of the file; none only at its end. */
+  read(into: Uint8Array, at: number, length: number, position: number): number;
+  /** The first range that is no hole at or after `position`, if there is one. */
+  nextData(position: number): { start: number; end: number } | undefined;
+}
+
+/** An open file as it is now. */
+export function presentContent(fd: number): ContentFile {
+  return {
+    read: (into, at, length, position) => readSync(fd, into, at, length, position),
+    nextData: (position) => nextDataRange(fd, position),
+  };
+}
+
 export class ContentReader {
-  readonly #fd: number;
+  readonly #file: ContentFile;
   readonly #unit: number;
   readonly #zeros: Buffer;
   #buffer: Buffer;
@@ -21,8 +37,8 @@ export class ContentReader {
    * @param buffer memory for the window, reused and, if it is too small, replaced (`buffer`).
    * @param unit bytes; zeros count by whole units.
    */
-  constructor(fd: number, options: { size: number; unit: number; buffer: Buffer; zeros: Buffer }) {
-    this.#fd = fd;
+  constructor(file: ContentFile, options: { size: number; unit: number; buffer: Buffer; zeros: Buffer }) {
+    this.#file = file;
     this.#size = options.size;
     this.#unit = options.unit;
     this.#buffer = options.buffer;
@@ -45,7 +61,7 @@ export class ContentReader {
     if (wanted > this.#buffer.byteLength) this.#grow(wanted);
     while (this.#filled < wanted) {
       const length = Math.min(readBytesMax, wanted - this.#filled);
-      const count = readSync(this.#fd, this.#buffer, this.#filled, length, this.#base + this.#filled);
+      const count = this.#file.read(this.#buffer, this.#filled, length, this.#base + this.#filled);
       if (count === 0) this.#size = this.#base + this.#filled;
       if (count === 0) break;
       this.#filled += count;
@@ -58,7 +74,7 @@ export class ContentReader {
     // A file that is read in one go is not worth the question.
     if (this.#size <= readBytesMax) return position;
     if (position >= this.#data.end) {
-      this.#data = nextDataRange(this.#fd, position) ?? { start: this.#size, end: this.#size };
+      this.#data = this.#file.nextData(position) ?? { start: this.#size, end: this.#size };
     }
     if (this.#data.start >= this.#size) return this.#size;
     return Math.max(position, Math.floor(this.#data.start / this.#unit) * this.#unit);

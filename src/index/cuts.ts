@@ -1,12 +1,18 @@
-/** Open cuts: each holds one moment of the tables until it is closed or has been left alone for too long. */
+/**
+ * Open cuts: each holds one moment of the tables, and of the contents if it has an epoch, until it is closed or has been
+ * left alone for too long.
+ */
 import { type Clock, randomId } from '../core/clock.ts';
 import type { Digest } from '../core/digest.ts';
 import { CovaultError } from '../core/errors.ts';
 import type { Cut, ObjectKind } from '../core/ports.ts';
 import type { SnapshotException } from '../core/snapshot.ts';
 import type { DirectoryEntry } from '../core/tree.ts';
+import type { Epoch } from '../fs/epoch.ts';
 import { readRecipe } from './holdings.ts';
+import { checkKept } from './leveling.ts';
 import { pathOf } from './names.ts';
+import { PastBlocks } from './past-blocks.ts';
 import type { IndexState } from './state.ts';
 import type { View } from './tables.ts';
 import { readTree, rootEntry } from './trees.ts';
@@ -51,7 +57,7 @@ export class Cuts {
   }
 
   /** Holds the present state of the tables; call where nothing is being changed. */
-  capture(timeNs: bigint): Cut {
+  capture(timeNs: bigint, epoch?: Epoch): Cut {
     this.checkRoom();
     const root = rootEntry(this.#state);
     if (!root) throw new CovaultError('E_BUSY', 'the data directory has not been scanned yet');
@@ -59,11 +65,21 @@ export class Cuts {
       state: this.#state,
       root,
       timeNs,
+      epoch,
       exceptions: exceptionsOf(this.#state),
       onClose: (id) => this.#open.delete(id),
     });
     this.#open.set(cut.id, cut);
     return cut;
+  }
+
+  /** A block of one of the cuts, as it was then; verified. */
+  async readBlock(digest: Digest): Promise<Uint8Array | undefined> {
+    for (const cut of [...this.#open.values()]) {
+      const bytes = await cut.readBlock(digest);
+      if (bytes) return bytes;
+    }
+    return undefined;
   }
 
   async close(): Promise<void> {
@@ -85,12 +101,15 @@ class HeldCut implements Cut {
   usedAtMs: number;
   readonly #state: IndexState;
   readonly #onClose: (id: string) => void;
+  readonly #epoch: Epoch | undefined;
+  readonly #blocks: PastBlocks | undefined;
   #view: View | undefined;
 
   constructor(options: {
     state: IndexState;
     root: DirectoryEntry;
     timeNs: bigint;
+    epoch: Epoch | undefined;
     exceptions: SnapshotException[];
     onClose(id: string): void;
   }) {
@@ -99,21 +118,36 @@ class HeldCut implements Cut {
     this.timeNs = options.timeNs;
     this.exceptions = options.exceptions;
     this.#onClose = options.onClose;
+    this.#epoch = options.epoch;
     this.#view = options.state.tables.openView();
+    this.#blocks = options.epoch && new PastBlocks(options.state, this.#view, options.epoch.id);
     this.usedAtMs = options.state.clock.monotonicMs();
   }
 
   async readObject(kind: ObjectKind, digest: Digest): Promise<Uint8Array | undefined> {
-    this.usedAtMs = this.#state.clock.monotonicMs();
+    this.renew();
     if (!this.#view) {
       throw new CovaultError('E_NOT_FOUND', `the cut ${this.id} is closed or has expired`, { hint: 'open another' });
     }
     return kind === 'tree' ? readTree(this.#state, digest, this.#view) : readRecipe(this.#state, digest, this.#view);
   }
 
+  async readBlock(digest: Digest): Promise<Uint8Array | undefined> {
+    const bytes = await this.#blocks?.readBlock(digest);
+    if (bytes) this.usedAtMs = this.#state.clock.monotonicMs();
+    return bytes;
+  }
+
+  renew(): void {
+    this.usedAtMs = this.#state.clock.monotonicMs();
+    if (this.#view && this.#epoch) checkKept(this.#epoch);
+  }
+
   async close(): Promise<void> {
+    this.#blocks?.close();
     this.#view?.done();
     this.#view = undefined;
+    this.#epoch?.close();
     this.#onClose(this.id);
   }
 }

@@ -112,7 +112,7 @@ export class DataDirectory {
       const stats = lstatSync(path, { bigint: true });
       const kind = kindOf(stats);
       if (kind === undefined) return undefined;
-      if (stats.dev !== this.#device) return foreignState(stats, directory.stats.ino, name);
+      if (stats.dev !== this.#device) return foreignState(stateOf(stats, 'directory'), directory.stats.ino, name);
       const state = stateOf(stats, kind);
       if (kind === 'symlink') state.target = readlinkSync(path, 'buffer');
       return this.#withXattrs(state, path);
@@ -135,13 +135,13 @@ export class DataDirectory {
 }
 
 /** What is mounted there has inode numbers of its own; the made-up one has the highest bit, which none has in practice. */
-function foreignState(stats: BigIntStats, parent: bigint, name: Uint8Array): NodeState {
+export function foreignState(root: NodeState, parent: bigint, name: Uint8Array): NodeState {
   let hash = 0xcbf29ce484222325n ^ parent;
   for (const byte of name) hash = BigInt.asUintN(64, (hash ^ BigInt(byte)) * 0x100000001b3n);
-  return { ...stateOf(stats, 'directory'), inode: hash | (1n << 63n), isForeign: true, nlink: 2 };
+  return { ...root, inode: hash | (1n << 63n), isForeign: true, nlink: 2 };
 }
 
-function firstAfter(names: readonly Buffer[], after: Buffer): number {
+export function firstAfter(names: readonly Buffer[], after: Buffer): number {
   let low = 0;
   let high = names.length;
   while (low < high) {

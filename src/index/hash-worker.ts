@@ -6,9 +6,12 @@ import { closeSync, constants, fstatSync } from 'node:fs';
 import { setPriority } from 'node:os';
 import { parentPort, workerData } from 'node:worker_threads';
 import { createDigester } from '../core/digest.ts';
+import { openInEpoch } from '../fs/epoch.ts';
 import { openNode } from '../fs/native.ts';
 import { type HashTools, hashContent } from './content-hash.ts';
+import { presentContent } from './content-reader.ts';
 import { codeOf, DataDirectory, isGone } from './data-directory.ts';
+import { isOver, PastDirectory } from './past-directory.ts';
 import { Recut } from './recut.ts';
 import type { FileTimes, HashFile, HashOutcome, WorkerRequest, WorkerSettings } from './worker-protocol.ts';
 
@@ -16,6 +19,7 @@ class Stopped extends Error {}
 
 const settings = workerData as WorkerSettings;
 const directory = new DataDirectory(settings.directoryFd);
+let past: PastDirectory | undefined;
 const tools: HashTools = {
   digester: createDigester(settings.digestKey),
   cut: settings.cut,
@@ -47,18 +51,26 @@ parentPort?.on('message', (request: WorkerRequest) => {
 function answerTo(request: WorkerRequest): unknown {
   switch (request.kind) {
     case 'hash':
-      return request.files.map(hash);
+      return request.files.map((file) => hash(file, request.epoch));
     case 'look':
-      return request.directories.map((each) => directory.look(each));
+      return request.directories.map((each) => at(request.epoch).look(each));
     case 'list':
-      return directory.list(request);
+      return at(request.epoch).list(request);
   }
 }
 
-function hash(file: HashFile): HashOutcome {
+/** The directory as it is, or as it was at a cut. */
+function at(epoch: number | undefined): DataDirectory | PastDirectory {
+  if (epoch === undefined) return directory;
+  if (past?.epoch !== epoch) past = new PastDirectory(epoch);
+  return past;
+}
+
+function hash(file: HashFile, epoch: number | undefined): HashOutcome {
   const { inode } = file;
   try {
     tools.checkStopped();
+    if (epoch !== undefined) return hashPast(file, epoch);
     const fd = openNode(settings.directoryFd, file.path, constants.O_RDONLY | constants.O_NONBLOCK);
     try {
       return hashOpen(fd, file);
@@ -67,7 +79,7 @@ function hash(file: HashFile): HashOutcome {
       if (tools.buffer.byteLength > bufferBytesKept) tools.buffer = Buffer.allocUnsafeSlow(256 * 1024);
     }
   } catch (error) {
-    if (error instanceof Stopped) return { inode, kind: 'stopped' };
+    if (error instanceof Stopped || isOver(error)) return { inode, kind: 'stopped' };
     return isGone(error) ? { inode, kind: 'gone' } : { inode, kind: 'failed', code: codeOf(error) };
   }
 }
@@ -77,8 +89,23 @@ function hashOpen(fd: number, { inode, old }: HashFile): HashOutcome {
   if (stats.ino !== inode || !stats.isFile()) return { inode, kind: 'gone' };
   const before = timesOf(stats);
   const recut = old && new Recut(old, { unit: tools.cut.minBytes, newSize: before.size });
-  const content = hashContent(fd, before.size, recut, tools);
+  const content = hashContent(presentContent(fd), before.size, recut, tools);
   return { inode, kind: 'read', before, after: timesOf(fstatSync(fd, { bigint: true })), ...content };
+}
+
+/** A file of a cut does not change. */
+function hashPast({ inode, path, old }: HashFile, epoch: number): HashOutcome {
+  const file = openInEpoch(epoch, path, inode);
+  try {
+    const { size, mtimeNs, ctimeNs } = file.attributes();
+    const times = { size, mtimeNs, ctimeNs };
+    const recut = old && new Recut(old, { unit: tools.cut.minBytes, newSize: size });
+    const content = hashContent(file, size, recut, tools);
+    return { inode, kind: 'read', before: times, after: times, ...content };
+  } finally {
+    file.close();
+    if (tools.buffer.byteLength > bufferBytesKept) tools.buffer = Buffer.allocUnsafeSlow(256 * 1024);
+  }
 }
 
 function timesOf(stats: { size: bigint; mtimeNs: bigint; ctimeNs: bigint }): FileTimes {

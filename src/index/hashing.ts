@@ -97,6 +97,12 @@ export class Hashing {
     this.#goneCount = 0;
   }
 
+  /** What is being read now comes to nothing, and is read again: another moment is meant from here on. */
+  async beginMoment(): Promise<void> {
+    if (this.hasResults) await this.commit();
+    for (const flight of this.#state.flights.values()) flight.isVoid = true;
+  }
+
   /** Whether there are dirty files that were not given up, or files being read. */
   get hasUrgent(): boolean {
     if (this.#state.flights.size > 0) return true;
@@ -192,7 +198,8 @@ export class Hashing {
   }
 
   #send(files: HashFile[]): void {
-    const readAtNs = this.#state.nowNs();
+    const { epoch } = this.#state;
+    const readAtNs = epoch?.timeNs ?? this.#state.nowNs();
     for (const { inode, old } of files) {
       const isWhole = old === undefined;
       this.#state.flights.set(inode, { readAtNs, isWhole, later: undefined, isLooked: false, isVoid: false });
@@ -201,7 +208,7 @@ export class Hashing {
       for (const outcome of outcomes) this.#results.push({ outcome, readAtNs });
       this.#options.onResults();
     };
-    this.#pool.run({ kind: 'hash', files }).then(arrived, (error: unknown) => {
+    this.#pool.run({ kind: 'hash', epoch: epoch?.id, files }).then(arrived, (error: unknown) => {
       // The thread broke down, or the index is closing: neither says anything of the files.
       const isEnd = isCovaultError(error, 'E_INTERRUPTED');
       arrived(

@@ -28,6 +28,9 @@ const orphansMax = 1024;
 /** Looks at a name that fail, before the directory it should be in is listed. */
 const looksMax = 5;
 
+/** At a cut nothing moves about: what is not found after so many looks and listings is missing. */
+const searchesMax = 24;
+
 /** Milliseconds between two turns when there is nothing to do but to wait for files to come to rest. */
 const pauseMs = 100;
 const urgentPauseMs = 20;
@@ -162,7 +165,8 @@ export class IndexLoop {
     }
     const marker = queue.firstMarker;
     if (marker && !scanner.hasWork) return (await this.#approach(marker)) || hasWorked;
-    if (await hashing.dispatch({ isUrgent: this.#urgent > 0 })) hasWorked = true;
+    // On the way to a cut the tables are between two moments; contents are read when they are at one.
+    if (!state.epoch && (await hashing.dispatch({ isUrgent: this.#urgent > 0 }))) hasWorked = true;
     if (hasWorked || queue.length > 0 || scanner.hasWork) return true;
     return this.#tidy();
   }
@@ -196,6 +200,11 @@ export class IndexLoop {
   /** Everything before `marker` is applied: gets the index level, one step at a time. */
   async #approach(marker: Marker): Promise<boolean> {
     const { hashing, queue, scanner, state } = this.#options;
+    if (state.epoch && state.epoch.failure() !== '') {
+      queue.removeMarker(marker);
+      marker.reached('contents');
+      return true;
+    }
     if (!marker.hasBegun) {
       marker.hasBegun = true;
       hashing.beginUrgent();
@@ -211,6 +220,14 @@ export class IndexLoop {
     this.#deferred = this.#deferred.filter((directory) => isDirectory(state, directory));
     await updateTrees(state);
     if (scanner.hasWork || state.unlinked.size > 0) return true;
+    const isMissing = this.#deferred.count + scanner.laterCount + hashing.goneCount > 0;
+    if (isMissing && state.epoch && state.epoch.failure() === '' && marker.searches < searchesMax) {
+      marker.searches++;
+      await this.#apply([]);
+      this.#listInstead();
+      hashing.beginUrgent();
+      return true;
+    }
     queue.removeMarker(marker);
     if (this.#deferred.count > 0 || scanner.laterCount > 0) marker.reached('names');
     else marker.reached(hashing.goneCount > 0 ? 'contents' : 'nothing');
@@ -244,7 +261,8 @@ export class IndexLoop {
   }
 
   async #finish(): Promise<void> {
-    const { hashing, queue } = this.#options;
+    const { hashing, queue, state } = this.#options;
+    state.epoch = undefined;
     if (hashing.hasResults) await hashing.commit();
     for (;;) {
       for (const marker of queue.takeMarkers()) marker.failed(closing());

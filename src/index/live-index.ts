@@ -8,6 +8,7 @@ import { createDigester, type Digest } from '../core/digest.ts';
 import type { Domain } from '../core/domain.ts';
 import type { Mutation } from '../core/mutation.ts';
 import type { BlockSource, Cut, CutSource } from '../core/ports.ts';
+import type { EpochSource } from '../fs/epoch.ts';
 import { openNode } from '../fs/native.ts';
 import { type CheckOptions, type CheckReport, checkIndex } from './check.ts';
 import { Cuts } from './cuts.ts';
@@ -17,7 +18,7 @@ import { HeldBlocks } from './held-blocks.ts';
 import { undoIntents } from './holdings.ts';
 import { IndexLoop } from './index-loop.ts';
 import { type IndexStatus, statusOf } from './index-status.ts';
-import { leveled } from './leveling.ts';
+import { type LevelOptions, leveled, Turns } from './leveling.ts';
 import { MutationQueue } from './mutation-queue.ts';
 import { type FoundIndex, openIndexTables } from './open-tables.ts';
 import { RollingCheck } from './rolling-check.ts';
@@ -42,6 +43,8 @@ export interface IndexOptions {
   workers?: number;
   /** Resolves when all mutations made before the call have been given to `consume`; absent if nothing is mounted. */
   settle?: () => Promise<void>;
+  /** What makes cuts; with it, `settle` flushes, and `reachCut` must be called. Absent if nothing is mounted. */
+  epochs?: EpochSource;
   /** Bytes hashed anew each day to see whether a change was missed; 0 or absent: none. */
   rollingBytesPerDay?: number;
   /** Called for each file or directory that was not as the index had it, without a mutation that told. */
@@ -82,6 +85,7 @@ export class LiveIndex implements BlockSource, CutSource {
   readonly #blocks: HeldBlocks;
   readonly #cuts: Cuts;
   readonly #rolling: RollingCheck;
+  readonly #turns = new Turns();
   #closing: Promise<void> | undefined;
 
   /** Use `openIndex`. */
@@ -145,6 +149,13 @@ export class LiveIndex implements BlockSource, CutSource {
     this.#loop.wake();
   }
 
+  /** The engine made the cut of this number between the mutations consumed before and those that will be. Never waits. */
+  reachCut(number: bigint): void {
+    if (this.#closing) return;
+    this.#queue.pushCut(number);
+    this.#loop.wake();
+  }
+
   /**
    * Walks the data directory and finds what changed without a mutation that told: everything in a fresh index. The
    * files found are hashed afterwards; `level` waits for that. A scan under way is joined. May be interrupted and called again.
@@ -167,11 +178,16 @@ export class LiveIndex implements BlockSource, CutSource {
 
   async openCut(options: { signal?: AbortSignal } = {}): Promise<Cut> {
     this.#cuts.checkRoom();
-    return await this.#level(options, (timeNs) => this.#cuts.capture(timeNs));
+    return await this.#level(options, ({ timeNs, epoch, keep }) => {
+      const cut = this.#cuts.capture(timeNs, epoch);
+      keep();
+      return cut;
+    });
   }
 
-  readBlock(digest: Digest): Promise<Uint8Array | undefined> {
-    return this.#blocks.readBlock(digest);
+  /** From the live files or, where these have changed, from a cut that is open. */
+  async readBlock(digest: Digest): Promise<Uint8Array | undefined> {
+    return (await this.#blocks.readBlock(digest)) ?? (await this.#cuts.readBlock(digest));
   }
 
   status(): IndexStatus {
@@ -210,7 +226,7 @@ export class LiveIndex implements BlockSource, CutSource {
     return this.#closing;
   }
 
-  #level<T>(options: { signal?: AbortSignal }, capture: (timeNs: bigint) => T): Promise<T> {
+  #level<T>(options: { signal?: AbortSignal }, capture: LevelOptions<T>['capture']): Promise<T> {
     return leveled(
       {
         state: this.#state,
@@ -218,6 +234,8 @@ export class LiveIndex implements BlockSource, CutSource {
         hashing: this.#hashing,
         loop: this.#loop,
         settle: this.#parts.options.settle,
+        epochs: this.#parts.options.epochs,
+        turns: this.#turns,
         ensureScanned: (signal) => this.#scans.ensure(this.#loop, signal),
       },
       { ...options, capture },

@@ -38,6 +38,7 @@ export async function lookAt(state: IndexState, pool: WorkerPool, touched: Touch
   for (const part of grouped(questions)) {
     const outcomes = await pool.run({
       kind: 'look',
+      epoch: state.epoch?.id,
       directories: part.map(({ directory, path, names }) => ({
         directory,
         path,

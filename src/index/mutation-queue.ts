@@ -13,6 +13,8 @@ export interface Marker {
   /** Kept by the loop. */
   hasBegun: boolean;
   hasRetried: boolean;
+  /** How often what is missing was looked for again. */
+  searches: number;
 }
 
 type Item = { mutation: Mutation } | { marker: Marker };
@@ -26,6 +28,8 @@ export class MutationQueue {
   #items: Item[] = [];
   /** Items before this position are taken. */
   #head = 0;
+  /** Markers whose place in the order the engine will tell, by the number of their cut. */
+  readonly #expected = new Map<bigint, Marker>();
 
   /** @param root the data directory's inode. */
   constructor(root: bigint, limit = mutationsMax) {
@@ -47,6 +51,26 @@ export class MutationQueue {
     this.#items.push({ marker });
   }
 
+  /** The marker comes where the engine says that the cut was made. */
+  expectMarker(number: bigint, marker: Marker): void {
+    this.#expected.set(number, marker);
+  }
+
+  /** Takes back what `expectMarker` said, if the cut has not come. */
+  takeExpected(number: bigint): Marker | undefined {
+    const marker = this.#expected.get(number);
+    this.#expected.delete(number);
+    return marker;
+  }
+
+  /** The engine made a cut here. */
+  pushCut(number: bigint): void {
+    const marker = this.#expected.get(number);
+    if (!marker) return;
+    this.#expected.delete(number);
+    this.pushMarker(marker);
+  }
+
   /** The marker before which nothing waits any more. */
   get firstMarker(): Marker | undefined {
     const item = this.#items[this.#head];
@@ -54,17 +78,19 @@ export class MutationQueue {
   }
 
   get hasMarker(): boolean {
-    return this.#markers().length > 0;
+    return this.#expected.size > 0 || this.#markers().length > 0;
   }
 
   removeMarker(marker: Marker): void {
     this.#compact();
     this.#items = this.#items.filter((item) => !('marker' in item) || item.marker !== marker);
+    for (const [number, each] of this.#expected) if (each === marker) this.#expected.delete(number);
   }
 
   /** Takes all markers out. */
   takeMarkers(): Marker[] {
-    const markers = this.#markers();
+    const markers = [...this.#markers(), ...this.#expected.values()];
+    this.#expected.clear();
     this.#compact();
     this.#items = this.#items.filter((item) => !('marker' in item));
     return markers;
@@ -98,10 +124,18 @@ export class MutationQueue {
     return this.#items.slice(this.#head).flatMap((item) => ('marker' in item ? [item.marker] : []));
   }
 
+  /** Between two markers, and before and behind them all, one mutation stands for all that there were. */
   #degrade(): void {
-    const markers = this.#markers();
+    const degraded: Item[] = [];
+    let isTold = false;
+    for (const item of this.#items.slice(this.#head)) {
+      if ('marker' in item || !isTold) {
+        degraded.push('marker' in item ? item : { mutation: { kind: 'subtree', inode: this.#root } });
+      }
+      isTold = !('marker' in item);
+    }
     this.#head = 0;
-    this.#items = [{ mutation: { kind: 'subtree', inode: this.#root } }, ...markers.map((marker) => ({ marker }))];
+    this.#items = degraded;
   }
 
   #compact(): void {

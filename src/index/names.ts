@@ -7,6 +7,7 @@
  */
 import { endOfInode, inodeKey, inodeOfKey, type Place, placeKey, placeOfKey, unpackRow } from './layout.ts';
 import type { IndexState } from './state.ts';
+import type { View } from './tables.ts';
 
 const noBytes = Buffer.alloc(0);
 
@@ -53,6 +54,19 @@ export function pathOf(state: IndexState, inode: bigint): Buffer | undefined {
     if (each !== inode) state.paths.set(each, path);
   }
   return path;
+}
+
+/** The same in an earlier moment of the tables. */
+export function pathInView(state: IndexState, view: View, inode: bigint): Buffer | undefined {
+  const names: Uint8Array[] = [];
+  for (let at = inode; at !== state.root; ) {
+    const [value] = state.tables.links.values(inodeKey(at), view);
+    if (!value || names.length > deepestPath) return undefined;
+    const place = placeOfKey(value);
+    names.unshift(place.name);
+    at = place.parent;
+  }
+  return Buffer.concat(names.flatMap((name, number) => (number === 0 ? [name] : [slash, name])));
 }
 
 const slash = Buffer.from('/');

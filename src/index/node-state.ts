@@ -34,7 +34,7 @@ const kindsByType = new Map<number, EntryKind>([
 ]);
 
 /** Undefined for a type that Linux does not have. */
-export function kindOf(stats: BigIntStats): EntryKind | undefined {
+export function kindOf(stats: { mode: bigint | number }): EntryKind | undefined {
   return kindsByType.get(Number(stats.mode) & constants.S_IFMT);
 }
 

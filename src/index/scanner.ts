@@ -136,7 +136,8 @@ export class Scanner {
   #ask({ directory }: Task, after: Uint8Array | undefined): Promise<ListOutcome> | undefined {
     const path = this.#state.foreign.has(directory) ? undefined : pathOf(this.#state, directory);
     if (!path) return undefined;
-    return this.#pool.run({ kind: 'list', directory, path, after, entriesMax: entriesPerPage });
+    const epoch = this.#state.epoch?.id;
+    return this.#pool.run({ kind: 'list', epoch, directory, path, after, entriesMax: entriesPerPage });
   }
 
   #missed(task: Task, outcome: Exclude<ListOutcome, { kind: 'listed' }>): void {

@@ -5,6 +5,7 @@
 import type { Clock } from '../core/clock.ts';
 import type { Digester } from '../core/digest.ts';
 import type { CutParameters } from '../core/domain.ts';
+import type { Epoch } from '../fs/epoch.ts';
 import { DirtyFiles } from './dirty.ts';
 import { FeedCollector } from './feed-collector.ts';
 import { inodeOfKey } from './layout.ts';
@@ -85,6 +86,11 @@ export class IndexState {
   /** Mount points of other file systems. */
   readonly foreign = new Set<bigint>();
   readonly paths = new PathCache();
+  /**
+   * While a cut is on its way through the queue: the directory is looked at as it was at the cut, so that nothing of what
+   * came afterwards gets into the tables before its mutation.
+   */
+  epoch: Epoch | undefined;
   readonly dirty: DirtyFiles;
   readonly feed: FeedCollector;
   readonly totals: Totals;

@@ -15,8 +15,14 @@ export interface WorkerSettings {
   niceness: number;
 }
 
+/** Which moment of the data directory is meant. */
+export interface OfMoment {
+  /** Number of an open epoch; absent: the present. */
+  epoch?: number | undefined;
+}
+
 /** Read and hash these files. */
-export interface HashRequest {
+export interface HashRequest extends OfMoment {
   kind: 'hash';
   files: HashFile[];
 }
@@ -52,7 +58,7 @@ export type HashOutcome =
   | { inode: bigint; kind: 'stopped' };
 
 /** Look at names within directories. */
-export interface LookRequest {
+export interface LookRequest extends OfMoment {
   kind: 'look';
   directories: LookDirectory[];
 }
@@ -70,7 +76,7 @@ export type LookOutcome =
   | { directory: bigint; kind: 'failed'; code: string };
 
 /** List a directory, names in ascending byte order. */
-export interface ListRequest {
+export interface ListRequest extends OfMoment {
   kind: 'list';
   directory: bigint;
   path: Uint8Array;

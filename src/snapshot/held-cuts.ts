@@ -71,7 +71,7 @@ export class HeldCuts {
   /**
    * Extends the lease and says how the cut is; waits up to `waitMs` for it to be open.
    *
-   * @throws CovaultError `E_NOT_FOUND` if this owner has no such cut (any more); what made the cut fail.
+   * @throws CovaultError `E_NOT_FOUND` if this owner has no such cut (any more); what made the cut fail, also later.
    */
   async hold(owner: string, id: string, options: { waitMs: number; signal: AbortSignal }): Promise<CutState> {
     const held = this.#get(owner, id);
@@ -89,6 +89,7 @@ export class HeldCuts {
       }
     }
     if (held.cut === undefined) return { state: 'opening' };
+    held.cut.renew?.();
     const { timeNs, root, exceptions = [] } = held.cut;
     return { state: 'open', timeNs, root, exceptions: [...exceptions] };
   }

@@ -99,6 +99,8 @@ export interface RemoteCut {
     digests: readonly Digest[],
     options: { signal?: AbortSignal },
   ): AsyncGenerator<{ position: number; bytes: Uint8Array | undefined }>;
+  /** Asks the client. @throws CovaultError `E_NO_SPACE` if it could not keep the cut. */
+  checkKept(): Promise<void>;
   /** Idempotent; a client that does not answer closes the cut by itself when its lease ends. */
   close(): Promise<void>;
 }
@@ -163,6 +165,13 @@ function heldCut(
       }
       if (next < digests.length) throw new CovaultError('E_CORRUPT', `${digests.length - next} objects were left out`);
     },
+    async checkKept() {
+      try {
+        await connection.call(paths.holdCut, { cut, waitMs: 0 }, { timeoutMs: closeMs });
+      } catch (error) {
+        if (isCovaultError(error, 'E_NO_SPACE')) throw error;
+      }
+    },
     close() {
       released.abort();
       closing ??= renewing.then(parts.close);
@@ -179,7 +188,7 @@ async function renew(connection: Connection, cut: string, timers: Timers, signal
       await connection.call(paths.holdCut, { cut, waitMs: 0 }, { signal });
     } catch (error) {
       // A cut that is gone is found out by whoever uses it; what else went wrong may pass.
-      if (signal.aborted || isCovaultError(error, 'E_NOT_FOUND')) return;
+      if (signal.aborted || isCovaultError(error, 'E_NOT_FOUND') || isCovaultError(error, 'E_NO_SPACE')) return;
     }
   }
 }

@@ -1,8 +1,9 @@
 /**
  * Making a snapshot: cut, walk, find holders, plan, pull, settle, seal.
  *
- * Blocks are read from live files, so a block may be gone by the time it is asked for. Then another cut is made, of
- * which only what differs is fetched: a round. What never settles is named in the record and has no content.
+ * The client keeps what the cut had until it is closed, so a block is gone only if a file changed beside the mount, or
+ * could not be read. Then another cut is made, of which only what differs is fetched: a round. What never settles is named
+ * in the record and has no content.
  */
 import { type Clock, randomId } from '../core/clock.ts';
 import type { Digester } from '../core/digest.ts';
@@ -98,7 +99,8 @@ const roundPausesMs = [250, 1_000, 2_000, 4_000];
  * has come is kept and not pulled again, and nothing half-made is ever listed.
  *
  * @throws CovaultError `E_UNAVAILABLE` if the client or the repository cannot be reached, or nobody who is left sends a
- *   block that is needed; `E_INTERRUPTED`; `E_CORRUPT` if the client sends what cannot be true; what the sink throws.
+ *   block that is needed; `E_INTERRUPTED`; `E_CORRUPT` if the client sends what cannot be true; `E_NO_SPACE` if it
+ *   could not keep the cut; what the sink throws.
  */
 export async function takeSnapshot(options: TakeOptions): Promise<SnapshotOutcome> {
   const connections = new PeerConnections(options.connect, { passes: downloadPace(options) });
@@ -182,6 +184,7 @@ class Take {
       let lostCount: number;
       try {
         lostCount = await this.#pull(cut, needed, round);
+        if (lostCount > 0) await cut.checkKept();
       } finally {
         await cut.close();
       }

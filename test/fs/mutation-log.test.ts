@@ -74,7 +74,7 @@ function drain(log: MutationLog): { sequence: number; mutations: Mutation[] } {
     const decoded = decode(batch);
     assert.ok(decoded.sequence > sequence, 'sequence numbers grow');
     sequence = decoded.sequence;
-    mutations.push(...decoded.mutations);
+    mutations.push(...decoded.mutations.filter((each) => each.kind !== 'cut'));
   }
   return { sequence, mutations };
 }

@@ -12,7 +12,7 @@ function content(inode: bigint, offset = 0, length = 10): Mutation {
 }
 
 function makeMarker(): Marker {
-  return { hasBegun: false, hasRetried: false, reached: () => undefined, failed: () => undefined };
+  return { hasBegun: false, hasRetried: false, searches: 0, reached: () => undefined, failed: () => undefined };
 }
 
 test('mutations come out in order, none from behind a marker', () => {

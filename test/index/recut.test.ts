@@ -9,6 +9,7 @@ import { createDigester } from '../../src/core/digest.ts';
 import type { Recipe, Segment } from '../../src/core/recipe.ts';
 import { assembled, signedLengths } from '../../src/index/content.ts';
 import { type HashTools, hashContent } from '../../src/index/content-hash.ts';
+import { presentContent } from '../../src/index/content-reader.ts';
 import { endOfFile, RangeSet } from '../../src/index/ranges.ts';
 import { Recut } from '../../src/index/recut.ts';
 import { noise, testDomain } from './index-fixture.ts';
@@ -142,7 +143,7 @@ class Files {
           { lengths: signedLengths(old.segments), dirty: old.dirty.offsets },
           { unit, newSize: bytes.byteLength },
         );
-      const { pieces, bytesHashed, size } = hashContent(fd, bytes.byteLength, recut, this.#tools);
+      const { pieces, bytesHashed, size } = hashContent(presentContent(fd), bytes.byteLength, recut, this.#tools);
       const recipe = assembled(pieces, old?.segments ?? []);
       assert.equal(size, bytes.byteLength);
       assert.equal(recipe.size, bytes.byteLength);

@@ -6,11 +6,23 @@ import { readdirSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { isCovaultError, systemErrorCode } from '../../src/core/errors.ts';
 import type { Mutation } from '../../src/core/mutation.ts';
+import { type Epoch, lookInEpoch, namesInEpoch, openInEpoch } from '../../src/fs/epoch.ts';
 import { type MountSession, mountDataDirectory } from '../../src/fs/session.ts';
-import { type DaemonFailure, type DaemonLine, type DaemonRequest, fromJson, toJson } from './mount-protocol.ts';
+import {
+  type DaemonEpoch,
+  type DaemonFailure,
+  type DaemonLine,
+  type DaemonRequest,
+  fromJson,
+  toJson,
+} from './mount-protocol.ts';
 
 let session: MountSession | undefined;
 let mutations: Mutation[] = [];
+const epochs = new Map<number, Epoch>();
+/** The mutations before each cut, by its number. */
+const beforeCuts = new Map<bigint, Mutation[]>();
+let lastCut = 0n;
 
 function say(line: DaemonLine): void {
   process.stdout.write(`${toJson(line)}\n`);
@@ -41,7 +53,8 @@ async function perform(request: DaemonRequest): Promise<unknown> {
         if (!keepMutations) return;
         for (const mutation of batch) mutations.push(mutation);
       };
-      session = await mountDataDirectory({ ...options, keepOut, onMutations });
+      const onCut = (number: bigint) => beforeCuts.set(number, takeMutations());
+      session = await mountDataDirectory({ ...options, keepOut, onMutations, onCut });
       session.closed.then(
         () => say({ event: 'closed' }),
         (error: unknown) => say({ event: 'closed', error: failureOf(error) }),
@@ -57,6 +70,19 @@ async function perform(request: DaemonRequest): Promise<unknown> {
       return mounted().counters();
     case 'openFiles':
       return readdirSync('/proc/self/fd').length;
+    case 'openEpoch':
+      return await openEpoch();
+    case 'closeEpoch':
+      epochs.get(request.epoch)?.close();
+      return undefined;
+    case 'epochFailure':
+      return epochs.get(request.epoch)?.failure();
+    case 'lookInEpoch':
+      return lookInEpoch(request.epoch, request.directory, request.path, request.names);
+    case 'namesInEpoch':
+      return namesInEpoch(request.epoch, request.directory, request.path);
+    case 'readInEpoch':
+      return await readInEpoch(request.epoch, request.path, request.inode);
     case 'block':
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, request.ms);
       return undefined;
@@ -65,6 +91,36 @@ async function perform(request: DaemonRequest): Promise<unknown> {
     case 'exit':
       if (request.unmountFirst) await session?.dispose();
       return undefined;
+  }
+}
+
+/** Flushes first, as a cut does. */
+async function openEpoch(): Promise<DaemonEpoch> {
+  await mounted().settle();
+  const number = ++lastCut;
+  const epoch = await mounted().openEpoch(number);
+  epochs.set(epoch.id, epoch);
+  const before = beforeCuts.get(number);
+  beforeCuts.delete(number);
+  if (!before) throw new Error('the cut was not delivered when it was open');
+  return { id: epoch.id, timeNs: epoch.timeNs, heldNs: epoch.heldNs, before };
+}
+
+/** Everything in one piece; holes are asked for as well, and must be zeros. */
+async function readInEpoch(epoch: number, path: Uint8Array, inode: bigint): Promise<Uint8Array> {
+  const file = openInEpoch(epoch, path, inode);
+  try {
+    const { size } = file.attributes();
+    const content = await file.readLater(0, size);
+    if (content.byteLength !== size) throw new Error(`${content.byteLength} bytes of ${size}`);
+    let position = 0;
+    for (let data = file.nextData(0); data; data = file.nextData(data.end)) {
+      if (content.subarray(position, data.start).some((byte) => byte !== 0)) throw new Error('a hole is not empty');
+      position = data.end;
+    }
+    return content;
+  } finally {
+    file.close();
   }
 }
 

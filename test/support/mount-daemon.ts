@@ -20,9 +20,10 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import type { Mutation } from '../../src/core/mutation.ts';
+import type { lookInEpoch } from '../../src/fs/epoch.ts';
 import { isWithin, parseMountTable } from '../../src/fs/mount-table.ts';
 import type { MountCounters } from '../../src/fs/session.ts';
-import type { DaemonFailure, DaemonLine, DaemonMountOptions, DaemonRequest } from './mount-protocol.ts';
+import type { DaemonEpoch, DaemonFailure, DaemonLine, DaemonMountOptions, DaemonRequest } from './mount-protocol.ts';
 import { fromJson, toJson } from './mount-protocol.ts';
 
 const execFileAsync = promisify(execFile);
@@ -134,6 +135,37 @@ export class MountDaemon {
   /** Stops the daemon's JavaScript thread for so long; resolves when it goes on. */
   async block(ms: number): Promise<void> {
     await this.#call({ method: 'block', ms });
+  }
+
+  /** Flushes and makes a cut. */
+  async openEpoch(): Promise<DaemonEpoch> {
+    return (await this.#call({ method: 'openEpoch' })) as DaemonEpoch;
+  }
+
+  async closeEpoch(epoch: number): Promise<void> {
+    await this.#call({ method: 'closeEpoch', epoch });
+  }
+
+  async epochFailure(epoch: number): Promise<string> {
+    return (await this.#call({ method: 'epochFailure', epoch })) as string;
+  }
+
+  async lookInEpoch(
+    epoch: number,
+    directory: bigint,
+    path: Uint8Array,
+    names: Uint8Array[],
+  ): Promise<ReturnType<typeof lookInEpoch>> {
+    const answer = await this.#call({ method: 'lookInEpoch', epoch, directory, path, names });
+    return answer as ReturnType<typeof lookInEpoch>;
+  }
+
+  async namesInEpoch(epoch: number, directory: bigint, path: Uint8Array): Promise<Uint8Array[]> {
+    return (await this.#call({ method: 'namesInEpoch', epoch, directory, path })) as Uint8Array[];
+  }
+
+  async readInEpoch(epoch: number, path: Uint8Array, inode: bigint): Promise<Uint8Array> {
+    return (await this.#call({ method: 'readInEpoch', epoch, path, inode })) as Uint8Array;
   }
 
   async unmount({ lazy = false } = {}): Promise<void> {

@@ -12,6 +12,8 @@ export interface DaemonMountOptions {
   searchPath?: string;
   /** False: mutations are taken and thrown away, for more of them than fit into memory. */
   keepMutations?: boolean;
+  cutSpaceBytes?: number;
+  spareDirectory?: string;
   mutationLog?: { chunkBytes?: number; chunksMax?: number; coarseRecordsMax?: number };
 }
 
@@ -21,9 +23,23 @@ export type DaemonRequest =
   | { id: number; method: 'mutations' }
   | { id: number; method: 'counters' }
   | { id: number; method: 'openFiles' }
+  | { id: number; method: 'openEpoch' }
+  | { id: number; method: 'closeEpoch'; epoch: number }
+  | { id: number; method: 'epochFailure'; epoch: number }
+  | { id: number; method: 'lookInEpoch'; epoch: number; directory: bigint; path: Uint8Array; names: Uint8Array[] }
+  | { id: number; method: 'namesInEpoch'; epoch: number; directory: bigint; path: Uint8Array }
+  | { id: number; method: 'readInEpoch'; epoch: number; path: Uint8Array; inode: bigint }
   | { id: number; method: 'block'; ms: number }
   | { id: number; method: 'unmount'; lazy: boolean }
   | { id: number; method: 'exit'; unmountFirst: boolean };
+
+/** An epoch that a daemon has opened, and the mutations that it delivered before the cut. */
+export interface DaemonEpoch {
+  id: number;
+  timeNs: bigint;
+  heldNs: number;
+  before: Mutation[];
+}
 
 export interface DaemonFailure {
   code?: string | undefined;
