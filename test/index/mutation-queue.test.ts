@@ -31,7 +31,7 @@ test('mutations come out in order, none from behind a marker', () => {
   assert.equal(queue.length, 0);
 });
 
-test('too many become one that says that anything may have changed, before all markers', () => {
+test('too many become one on each side of a marker, which says that anything may have changed', () => {
   const queue = new MutationQueue(root, 100);
   const marker = makeMarker();
   queue.push(Array.from({ length: 60 }, (_, number) => content(BigInt(number))));
@@ -40,7 +40,24 @@ test('too many become one that says that anything may have changed, before all m
   assert.deepEqual(queue.take(1000), [{ kind: 'subtree', inode: root }]);
   assert.equal(queue.firstMarker, marker);
   assert.deepEqual(queue.takeMarkers(), [marker]);
+  assert.deepEqual(queue.take(1000), [{ kind: 'subtree', inode: root }]);
   assert.equal(queue.length, 0);
+});
+
+test('a marker comes where the engine made its cut; a cut that nobody expects changes nothing', () => {
+  const queue = new MutationQueue(root);
+  const marker = makeMarker();
+  queue.expectMarker(7n, marker);
+  assert.ok(queue.hasMarker);
+  queue.push([content(1n)]);
+  queue.pushCut(6n);
+  queue.pushCut(7n);
+  queue.push([content(2n)]);
+  assert.deepEqual(queue.take(10), [content(1n)]);
+  assert.equal(queue.firstMarker, marker);
+  queue.removeMarker(marker);
+  assert.deepEqual(queue.take(10), [content(2n)]);
+  assert.ok(!queue.hasMarker);
 });
 
 test('what waits can be asked for by inode', () => {
