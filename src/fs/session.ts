@@ -6,6 +6,7 @@
  * it reaches the data through `directoryFd`.
  */
 import { closeSync, constants, fstatSync, openSync } from 'node:fs';
+import { systemClock } from '../core/clock.ts';
 import { CovaultError, ioError } from '../core/errors.ts';
 import type { Mutation } from '../core/mutation.ts';
 import type { EngineCounters, EpochStatistics, MutationLogStatistics, SessionCounters } from './addon.ts';
@@ -162,9 +163,9 @@ class DataDirectorySession implements MountSession {
   }
 
   async settle(): Promise<void> {
-    const startMs = performance.now();
+    const startMs = systemClock.monotonicMs();
     await this.#mounted.flush();
-    this.#flushLastMs = performance.now() - startMs;
+    this.#flushLastMs = systemClock.monotonicMs() - startMs;
     await this.#delivery.deliverAll();
   }
 

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import * as fs from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
@@ -208,7 +209,7 @@ test('a full file system costs the epoch, not the writer', {
 });
 
 async function temporaryPlace(t: TestContext): Promise<string> {
-  const place = await fs.mkdtemp('/tmp/covault-epoch-');
+  const place = await fs.mkdtemp(join(tmpdir(), 'covault-epoch-'));
   t.after(async () => {
     await run('umount', ['--lazy', place]).catch(() => undefined);
     await fs.rm(place, { recursive: true, force: true });
