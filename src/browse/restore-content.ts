@@ -1,12 +1,13 @@
 /**
  * Writes the contents of files into the staging directory. Files are gathered into batches; each block of a batch is
- * fetched once, in the order in which the store packed them, and written everywhere it belongs. Holes stay holes.
+ * had once and written everywhere it belongs: from what is in the target already, else from whoever the fetcher asks,
+ * else from the store in the order in which it packed them. Holes stay holes.
  */
 import { closeSync, constants, ftruncateSync, openSync, write, writeSync } from 'node:fs';
 import { promisify } from 'node:util';
 import { type DigestKey, digestKey } from '../core/digest.ts';
 import { checkInterrupted } from '../core/errors.ts';
-import type { SnapshotReader } from '../core/ports.ts';
+import type { BlockFetcher, BlockSource, SnapshotReader } from '../core/ports.ts';
 import { type Block, isBlock } from '../core/recipe.ts';
 import { ContentReader } from './content-reader.ts';
 import { forEachBounded } from './for-each-bounded.ts';
@@ -42,6 +43,12 @@ interface WaitingBlock {
 export interface ContentWriterOptions {
   signal?: AbortSignal | undefined;
   onWritten: (bytes: number) => void;
+  /** What is in the target already. */
+  present?: BlockSource | undefined;
+  /** Asked before the store is. */
+  fetcher?: BlockFetcher | undefined;
+  /** Told of each block where it came from, if not from the fetcher. */
+  onBlock?: (from: 'target' | 'store', bytes: number) => void;
   /** Bounds of a batch; defaults 512 files (each is open until it is written) and 8192 blocks. */
   filesMax?: number;
   blocksMax?: number;
@@ -114,16 +121,57 @@ export class ContentWriter {
     opened.waiting += 1;
   }
 
-  /** Writes the waiting blocks, window by window; while one is written the next is fetched. */
+  /** Writes the waiting blocks: those that are here, those that others send, and the rest from the store. */
   async #writeBlocks(): Promise<void> {
-    const blocks = [...this.#waiting.values()];
+    const waiting = this.#waiting;
     this.#waiting = new Map();
+    await this.#takePresent(waiting);
+    await this.#takeFetched(waiting);
+    await this.#takeStored([...waiting.values()]);
+  }
+
+  async #takePresent(waiting: Map<DigestKey, WaitingBlock>): Promise<void> {
+    const { present, onBlock, signal } = this.#options;
+    if (present === undefined) return;
+    await forEachBounded([...waiting], blocksAtOnce, async ([key, one]) => {
+      checkInterrupted(signal);
+      const bytes = await present.readBlock(one.block.digest);
+      if (bytes?.byteLength !== one.block.length) return;
+      waiting.delete(key);
+      onBlock?.('target', bytes.byteLength);
+      await this.#deliver(one, bytes);
+    });
+  }
+
+  async #takeFetched(waiting: Map<DigestKey, WaitingBlock>): Promise<void> {
+    const { fetcher, signal } = this.#options;
+    if (fetcher === undefined) return;
+    const wanted = [...waiting.values()].filter(({ targets }) =>
+      targets.some(({ open }) => open.failure === undefined),
+    );
+    if (wanted.length === 0) return;
+    await fetcher.fetch(
+      wanted.map(({ block }) => block),
+      {
+        take: async (block, bytes) => {
+          const key = digestKey(block.digest);
+          const one = waiting.get(key);
+          waiting.delete(key);
+          if (one !== undefined) await this.#deliver(one, bytes);
+        },
+        ...(signal === undefined ? {} : { signal }),
+      },
+    );
+  }
+
+  /** Window by window; while one is written the next is fetched. */
+  async #takeStored(blocks: WaitingBlock[]): Promise<void> {
     const windows = windowsOf(inReadOrder(blocks, this.#reader));
     let ahead = this.#prefetch(windows[0]);
     for (const [position, window] of windows.entries()) {
       await ahead;
       ahead = this.#prefetch(windows[position + 1]);
-      await forEachBounded(window, blocksAtOnce, (waiting) => this.#writeBlock(waiting));
+      await forEachBounded(window, blocksAtOnce, (waiting) => this.#takeFromStore(waiting));
     }
   }
 
@@ -135,15 +183,24 @@ export class ContentWriter {
     await this.#reader.prefetch(digests, signal === undefined ? {} : { signal }).catch(() => undefined);
   }
 
-  async #writeBlock({ block, targets }: WaitingBlock): Promise<void> {
+  async #takeFromStore(waiting: WaitingBlock): Promise<void> {
     checkInterrupted(this.#options.signal);
-    const wanted = targets.filter(({ open: { failure } }) => failure === undefined);
+    const wanted = waiting.targets.filter(({ open: { failure } }) => failure === undefined);
+    let bytes: Uint8Array | undefined;
     try {
-      const bytes = wanted.length === 0 ? undefined : await this.#blocks.block(block);
-      for (const { open: opened, offset } of wanted) if (bytes) await this.#writeInto(opened, bytes, offset);
+      bytes = wanted.length === 0 ? undefined : await this.#blocks.block(waiting.block);
+      if (bytes !== undefined) this.#options.onBlock?.('store', bytes.byteLength);
     } catch (error) {
       const reason = reasonOf(error);
       for (const { open: opened } of wanted) opened.failure ??= reason;
+    }
+    await this.#deliver(waiting, bytes);
+  }
+
+  /** Writes a block everywhere it belongs (undefined: it could not be had), and finishes files that have all of theirs. */
+  async #deliver({ targets }: WaitingBlock, bytes: Uint8Array | undefined): Promise<void> {
+    for (const { open: opened, offset } of targets) {
+      if (bytes !== undefined && opened.failure === undefined) await this.#writeInto(opened, bytes, offset);
     }
     for (const { open: opened } of targets) {
       opened.waiting -= 1;

@@ -1,7 +1,7 @@
 /** Restores one entry after the other: decides what to do about what is there, makes, moves, links and finishes. */
 import { lstat, readlink } from 'node:fs/promises';
 import { checkInterrupted, systemErrorCode } from '../core/errors.ts';
-import type { SnapshotReader } from '../core/ports.ts';
+import type { BlockFetcher, SnapshotReader } from '../core/ports.ts';
 import { isBlock } from '../core/recipe.ts';
 import type { DirectoryEntry, FileEntry, TreeEntry } from '../core/tree.ts';
 import { entryPath, type Place, pathOf } from './directory-handles.ts';
@@ -18,12 +18,16 @@ import { type RestoreReport, reasonOf } from './restore-report.ts';
 import type { ExistingEntries, RestoreTarget } from './restore-target.ts';
 import type { Visitor } from './restore-walk.ts';
 import type { SnapshotObjects } from './snapshot-objects.ts';
+import type { TargetBlocks } from './target-blocks.ts';
 
 export interface EntryRestorerOptions {
   existing: ExistingEntries;
   /** What looks right is right. */
   isTrusted: boolean;
   signal: AbortSignal | undefined;
+  /** Blocks that stand in the target already; undefined if it was empty. Closed with the restorer. */
+  present: TargetBlocks | undefined;
+  fetcher: BlockFetcher | undefined;
 }
 
 /** The name of a linked file that was met first; further names are linked to it. */
@@ -63,13 +67,19 @@ export class EntryRestorer implements Visitor<Place> {
     report: RestoreReport,
     options: EntryRestorerOptions & { madeLog: MadeLog | undefined },
   ) {
-    const { signal, existing, madeLog } = options;
+    const { signal, existing, madeLog, present, fetcher } = options;
     this.#objects = sources.objects;
     this.#target = target;
     this.#report = report;
     this.#options = options;
     this.#madeLog = madeLog;
-    this.#content = new ContentWriter(sources.reader, { signal, onWritten: (bytes) => report.wrote(bytes) });
+    this.#content = new ContentWriter(sources.reader, {
+      signal,
+      present,
+      fetcher,
+      onWritten: (bytes) => report.wrote(bytes),
+      onBlock: (from, bytes) => report.had(from, bytes),
+    });
     this.#directories = new RestoreDirectories(target.handles, existing, madeLog);
     if (!target.isMerge && !target.isContinued) this.#directories.topIsFresh();
   }
@@ -132,6 +142,7 @@ export class EntryRestorer implements Visitor<Place> {
   /** Closes what is open. */
   async close(): Promise<void> {
     this.#content.close();
+    this.#options.present?.close();
     await this.#madeLog?.close();
   }
 
@@ -165,6 +176,7 @@ export class EntryRestorer implements Visitor<Place> {
 
   async #queueFile(place: Place, entry: FileEntry, own: LinkOrigin, decision: Decision): Promise<void> {
     const recipe = await this.#objects.recipe(entry);
+    await this.#lookAround(place, entry.size);
     const path = this.#target.stagingPath();
     await this.#content.add({
       recipe,
@@ -184,6 +196,13 @@ export class EntryRestorer implements Visitor<Place> {
         this.#failed(place, own, reason);
       },
     });
+  }
+
+  /** Finds what of the content may stand in the target already. */
+  async #lookAround({ parent, name }: Place, size: number): Promise<void> {
+    const directory = parent ?? this.#target.handles.top;
+    if (size === 0 || this.#directories.isFresh(directory)) return;
+    await this.#options.present?.lookAround(directory, name, size);
   }
 
   async #restoreOther(place: Place, entry: OtherEntry, own: LinkOrigin, decision: Decision): Promise<void> {

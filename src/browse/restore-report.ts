@@ -18,6 +18,10 @@ export interface RestoreResult {
   alreadyThere: number;
   /** Bytes of content written, holes not counted. */
   bytesWritten: number;
+  /** Bytes of blocks that were in the target already, each counted once for each batch of files. */
+  bytesReused: number;
+  /** The same for blocks read from the store; those that a fetcher brought are counted by it. */
+  bytesFromStore: number;
   /** Entries that belong to the caller, because only root may give files away. */
   foreignOwners: number;
   /** The first thousand. */
@@ -39,6 +43,8 @@ export class RestoreReport {
     files: 0,
     alreadyThere: 0,
     bytesWritten: 0,
+    bytesReused: 0,
+    bytesFromStore: 0,
     foreignOwners: 0,
     exceptions: [],
     exceptionCount: 0,
@@ -61,6 +67,10 @@ export class RestoreReport {
   wrote(bytes: number): void {
     this.result.bytesWritten += bytes;
     this.#advance(bytes);
+  }
+
+  had(from: 'target' | 'store', bytes: number): void {
+    this.result[from === 'target' ? 'bytesReused' : 'bytesFromStore'] += bytes;
   }
 
   exception(place: Place, reason: string): void {

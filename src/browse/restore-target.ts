@@ -123,6 +123,11 @@ export class RestoreTarget {
     }
   }
 
+  /** Name of the staging directory at the top. */
+  get stagingName(): string {
+    return this.#stagingName;
+  }
+
   get topFd(): number {
     return this.#top.fd;
   }

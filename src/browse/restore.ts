@@ -6,8 +6,10 @@
  * the caller says so. Interrupted at any point, the same restore continues. An entry that cannot be restored is named
  * and does not stop the others.
  */
+import { createDigester } from '../core/digest.ts';
+import type { Domain } from '../core/domain.ts';
 import { CovaultError, checkInterrupted, ioError, isCovaultError, systemErrorCode } from '../core/errors.ts';
-import type { SnapshotReader } from '../core/ports.ts';
+import type { BlockFetcher, SnapshotReader } from '../core/ports.ts';
 import type { SnapshotRecord } from '../core/snapshot.ts';
 import { addonProblem } from '../fs/native.ts';
 import { entryAt } from './find-snapshot.ts';
@@ -17,6 +19,7 @@ import { type RestoreProgress, RestoreReport, type RestoreResult } from './resto
 import { type ExistingEntries, RestoreTarget } from './restore-target.ts';
 import { type Selection, selectionId, selectPaths, walkSelected } from './restore-walk.ts';
 import { findEntry, SnapshotObjects } from './snapshot-objects.ts';
+import { TargetBlocks } from './target-blocks.ts';
 
 export interface RestoreOptions {
   reader: SnapshotReader;
@@ -31,6 +34,10 @@ export interface RestoreOptions {
   recheck?: boolean;
   /** Directories that must not be restored into: the store. */
   keepOut?: readonly string[];
+  /** How the blocks of the snapshot are cut and named: then those that stand in the target already are not fetched. */
+  domain?: Pick<Domain, 'cut' | 'digestKey'>;
+  /** Asked for blocks before the store is. */
+  fetcher?: BlockFetcher;
   signal?: AbortSignal;
   onProgress?: (progress: RestoreProgress) => void;
 }
@@ -74,12 +81,14 @@ async function restoreEntries(
   objects: SnapshotObjects,
   selection: Selection,
   report: RestoreReport,
-  { reader, snapshot, existing, recheck, signal }: RestoreOptions,
+  { reader, snapshot, existing, recheck, domain, fetcher, signal }: RestoreOptions,
 ): Promise<void> {
   const entries = await EntryRestorer.open({ reader, objects }, target, report, {
     existing: existing ?? 'refuse',
     isTrusted: target.trustsPresent && recheck !== true,
     signal,
+    present: domain && (target.isMerge || target.isContinued) ? presentIn(target, domain, signal) : undefined,
+    fetcher,
   });
   try {
     await walkSelected(objects, target.handles.top, snapshot.root, selection, entries);
@@ -88,6 +97,14 @@ async function restoreEntries(
   } finally {
     await entries.close();
   }
+}
+
+function presentIn(
+  { handles, stagingName }: RestoreTarget,
+  { cut, digestKey }: Pick<Domain, 'cut' | 'digestKey'>,
+  signal: AbortSignal | undefined,
+): TargetBlocks {
+  return new TargetBlocks({ handles, stagingName, cut, digester: createDigester(digestKey), signal });
 }
 
 function topGetsAttributes(target: RestoreTarget, selection: Selection, existing: ExistingEntries): boolean {

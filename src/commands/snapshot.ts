@@ -5,7 +5,6 @@ import type { Domain } from '../core/domain.ts';
 import { CovaultError } from '../core/errors.ts';
 import { exitCodes } from '../core/exit-codes.ts';
 import type { SnapshotException } from '../core/snapshot.ts';
-import { type Connection, openConnection } from '../remote/client.ts';
 import type { Identity } from '../remote/identity.ts';
 import { openRepositoryClient, type RepositoryClient } from '../remote/repository-client.ts';
 import { drySink, emptySink } from '../snapshot/dry-sink.ts';
@@ -25,6 +24,7 @@ import {
   stateOption,
   textOption,
 } from './command.ts';
+import { connectPeer } from './connect-peer.ts';
 import { parseDuration } from './durations.ts';
 import { loadJoined } from './membership.ts';
 import { passwordOptions } from './password.ts';
@@ -115,7 +115,7 @@ function takeOptions(call: Call, { client, repository, identity }: Parts): Omit<
   const deadline = textOption(call, 'sourceDeadline');
   return {
     client,
-    connect: (peer) => connectTo(peer, repository, identity),
+    connect: (peer) => connectPeer(peer, { repository, identity }),
     holders: repository,
     clock: call.clock,
     puller: identity.name,
@@ -158,16 +158,6 @@ async function take(
     // After a seal there is nothing left to abandon.
     await writer.abandon();
   }
-}
-
-async function connectTo(peer: string, repository: RepositoryClient, identity: Identity): Promise<Connection> {
-  const url = (await repository.peers()).get(peer)?.url;
-  if (url === undefined) {
-    throw new CovaultError('E_UNAVAILABLE', `the repository does not know where ${peer} is`, {
-      hint: `is it mounted? \`covault status\` on ${peer} tells`,
-    });
-  }
-  return openConnection({ identity, url, expect: { name: peer, role: 'client' } });
 }
 
 function planMessage({ timeNs, ...summary }: PlanSummary): Record<string, unknown> {

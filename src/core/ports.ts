@@ -15,6 +15,21 @@ export interface BlockSource {
   readBlock(digest: Digest): Promise<Uint8Array | undefined>;
 }
 
+/** Brings blocks from wherever they are, whoever is asked. */
+export interface BlockFetcher {
+  /**
+   * Brings blocks, each once, in any order and several at a time. What cannot be had is left out: the caller may know
+   * another place.
+   *
+   * @param options.take gets verified bytes, which it owns; what it throws ends the fetching.
+   * @throws CovaultError `E_INTERRUPTED`.
+   */
+  fetch(
+    blocks: readonly Block[],
+    options: { take(block: Block, bytes: Uint8Array): Promise<void>; signal?: AbortSignal },
+  ): Promise<void>;
+}
+
 export type ObjectKind = 'tree' | 'recipe';
 
 /** One moment of a data directory, held until closed. */
