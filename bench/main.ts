@@ -9,6 +9,10 @@ const benches: Record<string, { summary: string; load(): Promise<Bench> }> = {
     summary: "file-system work on a Covault mount, beside the bare directory, bindfs and libfuse's passthrough_hp",
     load: async () => (await import('./mount/command.ts')).mountBench,
   },
+  cuts: {
+    summary: 'for how long cuts hold up those who write, and what the first write under a cut costs',
+    load: async () => (await import('./cuts/command.ts')).cutsBench,
+  },
   changes: {
     summary: "what knowing the changes costs, beside restic's and Borg's further backups of the same data",
     load: async () => (await import('./changes/command.ts')).changesBench,

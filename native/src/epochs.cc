@@ -1,7 +1,10 @@
 #include "epochs.h"
 
 #include <fcntl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -26,6 +29,19 @@ int64_t now_ns() {
   clock_gettime(CLOCK_REALTIME, &now);
   return int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
 }
+
+// While this thread holds up everybody else, nobody should keep it from its processor. Where that is permitted.
+class Urgency {
+ public:
+  Urgency() : thread_(static_cast<id_t>(syscall(SYS_gettid))), before_(getpriority(PRIO_PROCESS, thread_)) {
+    setpriority(PRIO_PROCESS, thread_, -15);
+  }
+  ~Urgency() { setpriority(PRIO_PROCESS, thread_, before_); }
+
+ private:
+  const id_t thread_;
+  const int before_;
+};
 
 uint64_t percentile(const std::vector<uint64_t>& sorted, unsigned percent) {
   return sorted.empty() ? 0 : sorted[(sorted.size() - 1) * percent / 100];
@@ -80,6 +96,7 @@ OpenedEpoch Epochs::open(const std::function<void()>& at_cut) {
   opened.error = 0;
   opened.id = next_epoch.fetch_add(1);
   const auto layer = std::make_shared<EpochLayer>(opened.id, std::move(arena), budget_);
+  const Urgency urgency;
   const Gate::Held held = gate_.alone([&] {
     const std::lock_guard lock(mutex_);
     layers_.push_back(layer);
