@@ -2,12 +2,13 @@
 import { CovaultError } from '../core/errors.ts';
 import { exitCodes } from '../core/exit-codes.ts';
 import { asRecord } from '../core/shape.ts';
-import type { CutCounters, MountCounters } from '../fs/session.ts';
+import type { MountCounters } from '../fs/session.ts';
 import type { IndexStatus } from '../index/index-status.ts';
 import { type Command, stateDirectoryOf, stateOption } from './command.ts';
 import { askDaemon } from './control.ts';
+import { cutRows } from './cut-rows.ts';
 import { servingRows } from './serving-rows.ts';
-import { formatBytes, formatCount, formatSeconds, formatTable } from './sizes.ts';
+import { formatBytes, formatCount, formatTable } from './sizes.ts';
 
 type Fields = Record<string, unknown>;
 
@@ -36,6 +37,7 @@ export function describeStatus(status: Fields): string[] {
       ['mount', `${mountpoint} (${dataMode}, ${transport})`],
       ...mountRows(asRecord(mount, 'mount')),
       ...indexRows(asRecord(index, 'index')),
+      ...cutRows(asRecord(asRecord(mount, 'mount').cuts, 'cuts')),
     ];
     if (repository === null) return formatTable([...rows, ['domain', 'alone']]);
     const { name, url } = asRecord(member, 'member');
@@ -57,29 +59,11 @@ export function describeStatus(status: Fields): string[] {
   }
 }
 
-function mountRows({ requests, mutations, cuts }: Record<string, unknown> & Partial<MountCounters>): string[][] {
+function mountRows({ requests, mutations }: Record<string, unknown> & Partial<MountCounters>): string[][] {
   const answered = Object.values(asRecord(requests, 'requests')).reduce<number>((sum, count) => sum + Number(count), 0);
   const coarsened = Number(asRecord(mutations, 'mutations').coarsened);
   const note = coarsened > 0 ? `, ${formatCount(coarsened)} changes noted coarsely` : '';
-  return [['', `${formatCount(answered)} requests answered${note}`], ...cutRows(asRecord(cuts, 'cuts'))];
-}
-
-/** What open cuts cost: space, and for how long changes were held up. */
-function cutRows(cuts: Fields): string[][] {
-  const number = (name: keyof CutCounters) => Number(cuts[name]);
-  const open = (cuts.open as CutCounters['open']).map(({ ageMs }) => formatSeconds(ageMs / 1000));
-  const isOpen = open.length === 0 ? 'none open' : `${open.length} open (for ${open.join(', ')})`;
-  const kept = `${formatBytes(number('spaceBytes'))} of ${formatBytes(number('spaceBytesMax'))} kept`;
-  const failed = number('failed') > 0 ? `, ${formatCount(number('failed'))} FAILED` : '';
-  const rows = [['cuts', `${isOpen}, ${kept}${failed}`]];
-  if (number('opened') === 0) return rows;
-  const held = `${formatMs(number('heldLastNs') / 1e6)} by the last, p99 ${formatMs(number('heldP99Ns') / 1e6)}`;
-  rows.push(['', `changes held up for ${held}; flushing took ${formatMs(number('flushLastMs'))}`]);
-  return rows;
-}
-
-function formatMs(ms: number): string {
-  return `${ms.toFixed(1)} ms`;
+  return [['', `${formatCount(answered)} requests answered${note}`]];
 }
 
 function indexRows(index: Fields): string[][] {

@@ -3,12 +3,23 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { describeStatus } from '../../src/commands/status.ts';
 
+const noCuts = {
+  open: [] as { id: number; ageMs: number }[],
+  opened: 0,
+  failed: 0,
+  spaceBytes: 0,
+  spaceBytesMax: 10_000_000_000,
+  heldLastNs: 0,
+  heldP99Ns: 0,
+  flushLastMs: 0,
+};
+
 const alone = {
   mountpoint: '/data',
   dataMode: 'writeback',
   transport: 'device',
   member: null,
-  mount: { requests: { lookup: 1000, read: 500 }, mutations: { coarsened: 0 } },
+  mount: { requests: { lookup: 1000, read: 500 }, mutations: { coarsened: 0 }, cuts: noCuts },
   index: {
     isLevel: true,
     files: 1234,
@@ -62,6 +73,19 @@ test('a joined member is shown with the repository and the others', () => {
   assert.match(text, /knows everything; it takes this member for live/);
   assert.match(text, /laptop +client +live +60/);
   assert.match(text, /vault +secondary +– +0/);
+});
+
+test('open cuts are shown with what they keep and what they cost', () => {
+  assert.match(describeStatus(alone).join('\n'), /^cuts +none open, 0 B of 10\.0 GB kept$/m);
+  const open = [
+    { id: 3, ageMs: 65_000 },
+    { id: 4, ageMs: 1500 },
+  ];
+  const times = { heldLastNs: 450_000, heldP99Ns: 3_200_000, flushLastMs: 12.34 };
+  const cuts = { ...noCuts, open, opened: 4, failed: 1, spaceBytes: 5_000_000, ...times };
+  const text = describeStatus({ ...alone, mount: { ...alone.mount, cuts } }).join('\n');
+  assert.match(text, /^cuts +2 open \(for 1 min 05 s, 1\.5 s\), 5\.0 MB of 10\.0 GB kept, 1 FAILED$/m);
+  assert.match(text, /changes held up for 0\.5 ms by the last, p99 3\.2 ms; flushing took 12\.3 ms$/m);
 });
 
 test('what others may take and have taken is shown, and why they may not', () => {
