@@ -10,15 +10,34 @@ import type {
   TokenRecord,
 } from '../../src/repository/map-store.ts';
 
-export function createMemoryMapStore(): MapStore {
-  const settings = new Map<string, Uint8Array>();
-  const members = new Map<string, MemberRecord>();
-  const leases = new Map<MemberNumber, Lease>();
-  const positions = new Map<MemberNumber, FeedPosition>();
-  const missing = new Map<MemberNumber, number>();
-  const held = new Map<MemberNumber, Set<string>>();
-  const tokens = new Map<string, TokenRecord>();
-  let nextNumber = 1;
+/** Everything a store has; a structured clone of it is a copy of the store. */
+export interface MapState {
+  settings: Map<string, Uint8Array>;
+  members: Map<string, MemberRecord>;
+  leases: Map<MemberNumber, Lease>;
+  positions: Map<MemberNumber, FeedPosition>;
+  missing: Map<MemberNumber, number>;
+  held: Map<MemberNumber, Set<string>>;
+  tokens: Map<string, TokenRecord>;
+  nextNumber: number;
+}
+
+export function emptyMapState(): MapState {
+  return {
+    settings: new Map(),
+    members: new Map(),
+    leases: new Map(),
+    positions: new Map(),
+    missing: new Map(),
+    held: new Map(),
+    tokens: new Map(),
+    nextNumber: 1,
+  };
+}
+
+/** @param state changed in place, at the moment of each call. */
+export function createMemoryMapStore(state: MapState = emptyMapState()): MapStore {
+  const { settings, members, leases, positions, missing, held, tokens } = state;
 
   const holdings = (member: MemberNumber): Set<string> => {
     const set = held.get(member) ?? new Set();
@@ -38,7 +57,7 @@ export function createMemoryMapStore(): MapStore {
     members: async () => [...members.values()].sort((a, b) => (a.name < b.name ? -1 : 1)),
     member: async (name) => members.get(name),
     putMember: async (member) => {
-      const number = members.get(member.name)?.number ?? nextNumber++;
+      const number = members.get(member.name)?.number ?? state.nextNumber++;
       const record = { ...member, number };
       members.set(member.name, record);
       return record;

@@ -22,7 +22,7 @@ export class VirtualTime implements Clock, Timers {
   }
 
   nowMs(): number {
-    return 1_700_000_000_000 + this.#nowMs;
+    return 1_700_000_000_000 + Math.floor(this.#nowMs);
   }
 
   monotonicMs(): number {
