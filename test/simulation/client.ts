@@ -82,7 +82,7 @@ export class SimClient implements BlockSource, CutSource {
     const { random } = this.#network;
     this.#process = process;
     this.#stop = new AbortController();
-    this.#serving = openServing({ blocks: this, cuts: this, timers: process });
+    this.#serving = openServing({ blocks: this, cuts: this, timers: process, clock: this.#network.time });
     const routes = this.#serving.routes.map((route) => (route.path === paths.blocks ? this.#bent(route) : route));
     this.#network.listen(this.host, { process, routes: new Map(routes.map((route) => [route.path, route])) });
     const { url } = this.host;

@@ -1,12 +1,19 @@
 /** What simulated files contain: blocks known by small numbers, their bytes and digests made from those. */
 import { createDigester, type Digest, type Digester, type DigestKey, digestKey } from '../../src/core/digest.ts';
+import { invariant } from '../../src/core/errors.ts';
 import { limits } from '../../src/core/limits.ts';
 import { encodeRecipe, type Recipe } from '../../src/core/recipe.ts';
 import { type DirectoryEntry, encodeTree, type TreeEntry } from '../../src/core/tree.ts';
+import { SeededRandom } from './random.ts';
+
+/** From this size on the project compresses in threads, which have a time of their own: nothing here may do that. */
+export const threadedBytesMin = 16 * 1024;
 
 const digester = createDigester(new Uint8Array(32).fill(11));
 /** Shorter data is looked at as a whole: trees, recipes. */
-const endsOnlyFrom = 16 * 1024;
+const endsOnlyFrom = threadedBytesMin;
+/** What blocks are filled with: bytes that cannot be compressed. */
+const filling = fillingOf(512 * 1024);
 
 /** Of long data it looks at both ends and the length alone, which is where blocks here differ and are spoiled: cheap. */
 export const simDigester: Digester = {
@@ -41,13 +48,17 @@ export class Contents {
     this.#scaleBytes = scaleBytes;
   }
 
+  /** Whether blocks may be compressed on their way. */
+  get mayBePacked(): boolean {
+    return this.#scaleBytes < threadedBytesMin;
+  }
+
   /** Not to be changed. */
   block(number: number): { bytes: Uint8Array; digest: Digest; key: DigestKey } {
     const known = this.#blocks.get(number);
     if (known) return known;
     const length = 8 + ((Math.imul(number, 0x9e3779b1) >>> 0) % (this.#scaleBytes - 8));
-    const bytes = Buffer.allocUnsafe(length);
-    bytes.fill(0, 0, length < endsOnlyFrom ? length : 16).fill(0, Math.max(0, length - 16));
+    const bytes = Buffer.from(filling.subarray(0, length));
     bytes.writeUInt32LE(number, length - 4);
     const digest = simDigester.digest(bytes);
     const block = { bytes, digest, key: digestKey(digest) };
@@ -79,6 +90,7 @@ export class Contents {
     }
     for (const name of directories) entries.push(directory(name, this.#packTree(files, `${prefix}${name}/`, packed)));
     const bytes = encodeTree(entries);
+    invariant(bytes.byteLength < threadedBytesMin, 'trees of simulated files are small');
     const digest = simDigester.digest(bytes);
     packed.trees.set(digestKey(digest), bytes);
     return digest;
@@ -115,4 +127,11 @@ function directory(name: string, tree: Digest): DirectoryEntry {
 
 function attributes(name: string) {
   return { name: Buffer.from(name), mode: 0o644, uid: 1000, gid: 1000, mtimeNs: 1n, xattrs: [] };
+}
+
+function fillingOf(length: number): Buffer {
+  const random = new SeededRandom(0);
+  const bytes = Buffer.alloc(length);
+  for (let at = 0; at < length; at += 4) bytes.writeUInt32LE(random.next(), at);
+  return bytes;
 }

@@ -20,6 +20,8 @@ export interface SecondaryOptions {
   down: number;
   /** It goes on making snapshots until it made one that began after this. */
   untilMs: number;
+  /** Whether what is sent may be compressed. */
+  mayBePacked: boolean;
   source: SimClient;
   clients: ReadonlyMap<string, SimClient>;
   repositoryUrl: string;
@@ -188,7 +190,8 @@ export class SimSecondary {
     return {
       ...connection,
       stream: (path, body, options) => {
-        const chunks = connection.stream(path, body, options);
+        const asked = this.#options.mayBePacked ? body : { ...(body as object), packed: false };
+        const chunks = connection.stream(path, asked, options);
         if (path !== paths.blocks) return chunks;
         this.#checkAsked(run, peer, unpackBlocksRequest(body).digests);
         return this.#counted(run, peer, chunks, options?.signal);

@@ -4,7 +4,7 @@ import { describe, test } from 'node:test';
 import { runSeeds } from './seeds.ts';
 import { simulate } from './simulate.ts';
 
-const seeds = 200;
+const seeds = 150;
 
 describe('a simulated domain', () => {
   test(`keeps every promise for ${seeds} seeds`, async () => {
@@ -15,7 +15,7 @@ describe('a simulated domain', () => {
   });
 
   test('goes the same way each time it is run with a seed', async () => {
-    for (let seed = 1; seed <= 10; seed++) assert.deepEqual(await simulate(seed), await simulate(seed));
+    for (let seed = 1; seed <= 5; seed++) assert.deepEqual(await simulate(seed), await simulate(seed));
   });
 
   test('goes another way with another seed', async () => {

@@ -123,6 +123,7 @@ export class World {
       up: Math.round(random.magnitude(500e3, 5e6)),
       down: Math.round(random.magnitude(500e3, 20e6)),
       untilMs: this.healedMs,
+      mayBePacked: this.contents.mayBePacked,
       source: this.source,
       clients: this.clients,
       repositoryUrl: 'https://repository.sim:9999',
