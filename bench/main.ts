@@ -17,6 +17,10 @@ const benches: Record<string, { summary: string; load(): Promise<Bench> }> = {
     summary: "what knowing the changes costs, beside restic's and Borg's further backups of the same data",
     load: async () => (await import('./changes/command.ts')).changesBench,
   },
+  plan: {
+    summary: 'planning for a million blocks with up to a hundred holders each: seconds and memory',
+    load: async () => (await import('./plan/command.ts')).planBench,
+  },
   peers: {
     summary: 'snapshots from many peers over limited links, beside the least possible time, restic and Borg (root)',
     load: async () => (await import('./peers/command.ts')).peersBench,

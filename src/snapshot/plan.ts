@@ -27,6 +27,10 @@ export interface PlanPeer {
   bytesPerSecond?: number;
   /** Bytes asked of it and not yet here. */
   bytesInFlight?: number;
+  /** Requests that it answers for others at the moment: they have their part of its speed. */
+  load?: number;
+  /** How many times dearer a byte of it is than one of others; 1 unless told, and never less. Its seconds count so often. */
+  price?: number;
   live: boolean;
 }
 
@@ -52,6 +56,8 @@ export interface Plan {
 const groupBytesMax = 16 * 1024 * 1024;
 /** Groups per peer aimed at: enough to even out, few enough to stay cheap. */
 const groupsPerPeer = 64;
+/** Requests that a puller keeps under way to a peer: its share beside `PlanPeer.load`. */
+const ownRequests = 3;
 /** Speed taken for a peer when none was ever measured, bytes per second. Only ratios matter to the plan. */
 const bytesPerSecondGuess = 10e6;
 const rebalanceSteps = 300_000;
@@ -79,7 +85,8 @@ export function makePlan(needed: NeededBlocks, options: PlanOptions): Plan {
     groups,
     ...queuesOf(groups, { peerOf, liveCounts, hashes: machines.hashes, salt }),
     seconds: machines.load.reduce((last, load, peer) => {
-      return Math.max(last, load * (machines.secondsPerByte[peer] as number));
+      const price = priceOf(options.peers[peer]);
+      return Math.max(last, (load * (machines.secondsPerByte[peer] as number)) / price);
     }, 0),
   };
 }
@@ -102,11 +109,16 @@ function machinesOf(sets: HolderSets, { peers }: PlanOptions): Machines {
   for (let number = 0; number < count; number++) {
     const peer = peers[number];
     if (peer === undefined || !peer.live) continue;
-    machines.secondsPerByte[number] = 1 / Math.max(1, peer.bytesPerSecond ?? usual);
+    const share = ownRequests / (ownRequests + (peer.load ?? 0));
+    machines.secondsPerByte[number] = priceOf(peer) / Math.max(1, (peer.bytesPerSecond ?? usual) * share);
     machines.load[number] = peer.bytesInFlight ?? 0;
     machines.liveMask[number >>> 5] = (machines.liveMask[number >>> 5] as number) | (1 << (number & 31));
   }
   return machines;
+}
+
+function priceOf(peer: PlanPeer | undefined): number {
+  return Math.max(1, peer?.price ?? 1);
 }
 
 /**

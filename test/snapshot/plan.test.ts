@@ -2,60 +2,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
-import { createDigester } from '../../src/core/digest.ts';
-import { DigestTable } from '../../src/snapshot/digest-table.ts';
-import { HolderSets } from '../../src/snapshot/holder-sets.ts';
-import { makePlan, type NeededBlocks, type Plan } from '../../src/snapshot/plan.ts';
-
-interface Instance {
-  lengths: number[];
-  holders: number[][];
-  peers: { live: boolean; bytesPerSecond: number; bytesInFlight: number }[];
-}
-
-function instance(sizes: { blocksMax: number; peersMax: number; lengthMax: number }): fc.Arbitrary<Instance> {
-  return fc
-    .record({ peerCount: fc.nat(sizes.peersMax), blockCount: fc.nat(sizes.blocksMax) })
-    .chain(({ peerCount, blockCount }) =>
-      fc.record({
-        lengths: fc.array(fc.integer({ min: 1, max: sizes.lengthMax }), {
-          minLength: blockCount,
-          maxLength: blockCount,
-        }),
-        holders: fc.array(fc.subarray([...Array(peerCount).keys()]), {
-          minLength: blockCount,
-          maxLength: blockCount,
-        }),
-        peers: fc.array(
-          fc.record({
-            live: fc.oneof({ weight: 4, arbitrary: fc.constant(true) }, fc.constant(false)),
-            bytesPerSecond: fc.constantFrom(100, 50, 20, 5),
-            bytesInFlight: fc.oneof(fc.constant(0), fc.nat(sizes.lengthMax)),
-          }),
-          { minLength: peerCount, maxLength: peerCount },
-        ),
-      }),
-    );
-}
-
-const digester = createDigester(new Uint8Array(32));
-
-function neededOf({ lengths, holders, peers }: Instance): NeededBlocks {
-  const sets = new HolderSets();
-  for (const number of peers.keys()) sets.peer(`peer-${number}`);
-  const digests = new DigestTable();
-  for (const block of lengths.keys()) digests.add(digester.digest(Buffer.from(`block ${block}`)));
-  return {
-    digests,
-    lengths: Uint32Array.from(lengths),
-    holders: Uint32Array.from(holders, (set) => sets.intern(set)),
-    sets,
-  };
-}
-
-function planOf(some: Instance, puller = 'secondary'): Plan {
-  return makePlan(neededOf(some), { peers: some.peers, puller });
-}
+import { makePlan, type Plan } from '../../src/snapshot/plan.ts';
+import { type Instance, instance, neededOf, planOf, pricedSeconds, secondsPerByte } from './plan-instances.ts';
 
 function blocksOf(plan: Plan, group: number): number[] {
   return [...plan.groups.order.subarray(plan.groups.starts[group], plan.groups.starts[group + 1])];
@@ -80,7 +28,7 @@ function assignedTo(plan: Plan): Map<number, number | 'source'> {
 /** Seconds of the best assignment of single blocks, by trying all. */
 function bestSeconds({ lengths, holders, peers }: Instance): number {
   const load = peers.map((peer) => (peer.live ? peer.bytesInFlight : 0));
-  const endOf = (peer: number) => (load[peer] as number) / (peers[peer]?.bytesPerSecond as number);
+  const endOf = (peer: number) => (load[peer] as number) * secondsPerByte(peers[peer] as Instance['peers'][number]);
   let best = Number.POSITIVE_INFINITY;
   const place = (block: number, end: number): void => {
     if (end >= best) return;
@@ -98,6 +46,21 @@ function bestSeconds({ lengths, holders, peers }: Instance): number {
   };
   place(0, Math.max(0, ...peers.map((_, peer) => endOf(peer))));
   return best;
+}
+
+/** Blocks for each of two peers, alike but for what is given, that hold the same. */
+function countsOf(one: { load?: number; price?: number }, other: { load?: number; price?: number }): [number, number] {
+  const plain = { live: true, bytesPerSecond: 1000, bytesInFlight: 0 };
+  const some: Instance = {
+    lengths: Array.from({ length: 3000 }, () => 1000),
+    holders: Array.from({ length: 3000 }, () => [0, 1]),
+    peers: [
+      { ...plain, ...one },
+      { ...plain, ...other },
+    ],
+  };
+  const to = [...assignedTo(planOf(some)).values()];
+  return [to.filter((peer) => peer === 0).length, to.filter((peer) => peer === 1).length];
 }
 
 describe('a plan', () => {
@@ -125,9 +88,36 @@ describe('a plan', () => {
     fc.assert(
       fc.property(instance({ blocksMax: 9, peersMax: 4, lengthMax: 1000 }), (some) => {
         const best = bestSeconds(some);
-        assert.ok(planOf(some).seconds <= best * 1.05, `${planOf(some).seconds} s, best ${best} s`);
+        const seconds = pricedSeconds(some, planOf(some));
+        assert.ok(seconds <= best * 1.05, `${seconds} s, best ${best} s`);
       }),
       { numRuns: 500 },
+    );
+  });
+
+  test('gives a busy peer as much less as others take of its speed', () => {
+    const counts = countsOf({ load: 3 }, {});
+    assert.ok(Math.abs(counts[0] / counts[1] - 0.5) < 0.02, `${counts}`);
+  });
+
+  test('gives a dear peer as much less as it is dearer, and all that it alone holds', () => {
+    const counts = countsOf({ price: 4 }, {});
+    assert.ok(Math.abs(counts[0] / counts[1] - 0.25) < 0.02, `${counts}`);
+    const alone: Instance = {
+      lengths: [1000],
+      holders: [[0]],
+      peers: [{ live: true, bytesPerSecond: 1000, bytesInFlight: 0, price: 100 }],
+    };
+    assert.deepEqual([...assignedTo(planOf(alone))], [[0, 0]]);
+  });
+
+  test('says how long it takes in seconds, whatever the price', () => {
+    fc.assert(
+      fc.property(any, (some) => {
+        const free = { ...some, peers: some.peers.map((peer) => ({ ...peer, price: 1 })) };
+        const plan = planOf(some);
+        assert.ok(Math.abs(plan.seconds - pricedSeconds(free, plan)) <= plan.seconds * 1e-9);
+      }),
     );
   });
 
