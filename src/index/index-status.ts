@@ -1,7 +1,9 @@
 /** What the index has and does, as numbers for `status`. */
 import type { Cuts } from './cuts.ts';
 import type { MutationQueue } from './mutation-queue.ts';
+import { pathOf } from './names.ts';
 import type { FoundIndex } from './open-tables.ts';
+import type { RollingStatus } from './rolling-check.ts';
 import type { Scanner } from './scanner.ts';
 import type { ScanReport } from './scans.ts';
 import type { IndexState } from './state.ts';
@@ -34,12 +36,21 @@ export interface IndexStatus {
   unreadable: number;
   unsettled: number;
   foreign: number;
-  /** Files and directories that were not as the index had them, with no mutation that told: must be 0. */
+  /**
+   * Files and directories that were not as the index had them, with no mutation that told: must be 0. `misses` since the
+   * index was made, `missesOpen` since the last full check that found none.
+   */
   misses: number;
+  missesOpen: number;
+  /** The first of what cannot be read: paths, and the system's code. */
+  unreadablePaths: { path: string; code: string }[];
+  rolling: RollingStatus;
   openCuts: number;
   feedSequence: number;
   feedDigests: number;
   lastScan: ScanReport | undefined;
+  /** What was found when it was opened, if there is something to say. */
+  notice: string | undefined;
   /** Why the index has stopped, or undefined. */
   failure: string | undefined;
 }
@@ -54,6 +65,8 @@ export function statusOf(parts: {
   deferred: number;
   lastSequence: number;
   failure: unknown;
+  notice: string | undefined;
+  rolling: RollingStatus;
 }): IndexStatus {
   const { state, queue, scanner } = parts;
   const { tables, counters } = state;
@@ -79,11 +92,24 @@ export function statusOf(parts: {
     unreadable: state.unreadable.size,
     unsettled: state.unsettled.size,
     foreign: state.foreign.size,
-    misses: counters.misses,
+    misses: state.misses.ever,
+    missesOpen: state.misses.open,
+    unreadablePaths: unreadablePaths(state),
+    rolling: parts.rolling,
     openCuts: parts.cuts.count,
     feedSequence: parts.lastSequence,
     feedDigests: state.feed.digestCount,
     lastScan: parts.lastScan,
+    notice: parts.notice,
     failure: parts.failure === undefined ? undefined : String(parts.failure),
   };
+}
+
+/** Named in `status`; all are counted. */
+const unreadableShown = 20;
+
+function unreadablePaths(state: IndexState): { path: string; code: string }[] {
+  return [...state.unreadable].slice(0, unreadableShown).map(([inode, code]) => {
+    return { path: pathOf(state, inode)?.toString() ?? `inode ${inode}`, code };
+  });
 }

@@ -201,6 +201,8 @@ export class LiveIndex implements BlockSource, CutSource {
       deferred: this.#loop.deferredCount,
       lastSequence: this.feed.lastSequence(),
       failure: this.#loop.failure,
+      notice: this.notice,
+      rolling: this.#rolling.status(),
     });
   }
 

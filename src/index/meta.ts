@@ -27,8 +27,11 @@ export const metaKeys = {
   bytes: 'bytes',
   /** 1 if a scan has walked the whole directory at least once. */
   scanned: 'scanned',
-  /** Inode with which the rolling re-hash goes on. */
-  rolling: 'rolling',
+  /** How far the rolling re-hash is; see `rolling-check.ts`. */
+  rolling: 'rolling-check',
+  /** Changes of which no mutation told: since the index was made, and since a full check found none. */
+  misses: 'misses',
+  missesOpen: 'misses-open',
 } as const;
 
 export type MetaKey = (typeof metaKeys)[keyof typeof metaKeys];

@@ -10,6 +10,7 @@ import { DirtyFiles } from './dirty.ts';
 import { FeedCollector } from './feed-collector.ts';
 import { inodeOfKey } from './layout.ts';
 import { metaKeys, readBig, readCount, writeCount } from './meta.ts';
+import { Misses } from './misses.ts';
 import { PathCache } from './path-cache.ts';
 import type { Extent } from './ranges.ts';
 import type { Tables } from './tables.ts';
@@ -36,7 +37,6 @@ export interface Counters {
   looks: number;
   /** Files that a listing found changed without a mutation that told. */
   filesFoundChanged: number;
-  misses: number;
 }
 
 /** Sums over all inode rows. */
@@ -94,13 +94,13 @@ export class IndexState {
   readonly dirty: DirtyFiles;
   readonly feed: FeedCollector;
   readonly totals: Totals;
+  readonly misses: Misses;
   readonly counters: Counters = {
     bytesHashed: 0,
     filesHashed: 0,
     mutations: 0,
     looks: 0,
     filesFoundChanged: 0,
-    misses: 0,
   };
 
   constructor(options: StateOptions) {
@@ -115,6 +115,7 @@ export class IndexState {
       files: readCount(options.tables, metaKeys.files),
       bytes: readCount(options.tables, metaKeys.bytes),
     };
+    this.misses = new Misses(this);
     this.levelAtNs = readBig(options.tables, metaKeys.levelAt);
     for (const key of this.tables.stale.keys({})) this.stale.add(inodeOfKey(key));
   }

@@ -62,7 +62,7 @@ export function dropTree(state: IndexState, directory: bigint): void {
 
 function updateTree(state: IndexState, directory: bigint): void {
   const key = inodeKey(directory);
-  const bytes = encodeTree(entriesOf(state, directory));
+  const bytes = encodedTree(state, directory);
   const digest = state.digester.digest(bytes);
   const before = state.tables.directories.get(key);
   if (!before || !digestsEqual(before, digest)) {
@@ -96,6 +96,11 @@ async function removeCondemned(state: IndexState): Promise<void> {
       }
     });
   }
+}
+
+/** The tree of the directory as its entries are in the tables. */
+export function encodedTree(state: IndexState, directory: bigint): Uint8Array {
+  return encodeTree(entriesOf(state, directory));
 }
 
 function entriesOf(state: IndexState, directory: bigint): TreeEntry[] {
