@@ -1,8 +1,10 @@
-/** `covault check STORE`: looks for damage. */
+/** `covault check STORE`: looks for damage; with `--index`: compares an index with its data directory. */
 import { timeName } from '../browse/snapshot-names.ts';
+import { CovaultError } from '../core/errors.ts';
 import { exitCodes } from '../core/exit-codes.ts';
 import type { AffectedPath, CheckFinding, CheckReport } from '../store/check-report.ts';
-import { type Command, flagOption, type Outcome, parameter } from './command.ts';
+import { runIndexCheck } from './check-index.ts';
+import { type Call, type Command, flagOption, type Outcome, parameter, stateOption } from './command.ts';
 import { passwordOptions } from './password.ts';
 import { formatBytes, formatCount } from './sizes.ts';
 import { openExistingStore } from './store-access.ts';
@@ -12,18 +14,39 @@ const pathsShown = 10;
 
 export const checkCommand: Command = {
   name: 'check',
-  summary: 'look for damage in a store',
+  summary: 'look for damage in a store, or for changes that an index missed',
   description:
-    'Reads every index file and the structure of every pack and snapshot. With --read-data also every block, and ' +
-    'verifies it against its digest. Changes nothing.',
-  parameters: [{ name: 'STORE', summary: 'the directory of the store' }],
-  options: [{ flags: '--read-data', summary: 'read and verify all data as well' }, ...passwordOptions],
-  exitCodes: [exitCodes.incomplete, exitCodes.notFound, exitCodes.denied, exitCodes.corrupt, exitCodes.io],
+    'Of a store: reads every index file and the structure of every pack and snapshot. With --read-data also every ' +
+    'block, and verifies it against its digest. Changes nothing. With --index instead of a store: lists and hashes the ' +
+    'whole data directory again, says what the index had missed, and puts it right.',
+  parameters: [{ name: 'STORE', summary: 'the directory of the store', optional: true }],
+  options: [
+    { flags: '--read-data', summary: 'read and verify all data as well' },
+    { flags: '--index', summary: 'compare the index of a member with its data directory' },
+    { flags: '--rebuild-index', summary: 'throw the index of a member away and make it anew' },
+    { flags: '--data <directory>', summary: 'the data directory, if it is not mounted' },
+    stateOption,
+    ...passwordOptions,
+  ],
+  exitCodes: [
+    exitCodes.incomplete,
+    exitCodes.notFound,
+    exitCodes.denied,
+    exitCodes.unavailable,
+    exitCodes.corrupt,
+    exitCodes.io,
+  ],
   examples: [
     ['covault check /backups/vault', 'ends with status 3 if something is damaged'],
     ['covault check /backups/vault --read-data --json', 'verifies every block, for a script'],
+    ['covault check --index', 'ends with status 3 if the index had missed a change'],
   ],
   async run(call) {
+    const rebuild = flagOption(call, 'rebuildIndex');
+    if (rebuild || flagOption(call, 'index')) {
+      refuseStore(call);
+      return runIndexCheck(call, { rebuild });
+    }
     const store = await openExistingStore(call, parameter(call, 0));
     try {
       const report = await store.check({
@@ -39,6 +62,13 @@ export const checkCommand: Command = {
     }
   },
 };
+
+function refuseStore(call: Call): void {
+  if (call.parameters.length === 0 && !flagOption(call, 'readData')) return;
+  throw new CovaultError('E_BAD_INPUT', 'a store and an index are checked one at a time', {
+    hint: 'leave out either the store or --index',
+  });
+}
 
 function outcome(report: CheckReport): Outcome {
   const { findings, ...figures } = report;

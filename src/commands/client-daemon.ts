@@ -15,10 +15,11 @@ import {
   mountDataDirectory,
   type TransportChoice,
 } from '../fs/session.ts';
-import { type LiveIndex, openIndex } from '../index/live-index.ts';
+import { KeptIndex } from '../index/kept-index.ts';
 import type { ServingGate } from '../snapshot/serving-gate.ts';
 import { ClientNetwork } from './client-network.ts';
 import { type ControlServer, serveControl } from './control.ts';
+import { checkIndex, rebuildIndex } from './index-care.ts';
 import type { Logger } from './logging.ts';
 import { loadOrMakeMembership, type Membership } from './membership.ts';
 import { openSharing } from './sharing.ts';
@@ -34,13 +35,15 @@ export interface ClientDaemonOptions {
   hashingThreads: number;
   /** What open cuts may keep of content that changes, bytes; undefined: the default. */
   cutSpaceBytes?: number | undefined;
+  /** Bytes read again each day, to see whether a change was missed; 0 or undefined: none. */
+  recheckBytesPerDay?: number;
   clock: Clock;
   log: Logger;
 }
 
 export interface ClientDaemon extends AsyncDisposable {
   readonly session: MountSession;
-  readonly index: LiveIndex;
+  readonly index: KeptIndex;
   readonly membership: Membership;
   /** Undefined for a member alone. */
   readonly network: ClientNetwork | undefined;
@@ -73,7 +76,7 @@ export async function startClientDaemon(options: ClientDaemonOptions): Promise<C
     onCut: (number) => reachCut(number),
   });
   stack.defer(() => session.dispose());
-  const index = await openIndex({
+  const index = await KeptIndex.open({
     stateDirectory,
     directoryFd: session.directoryFd,
     domain: membership.domain,
@@ -81,7 +84,9 @@ export async function startClientDaemon(options: ClientDaemonOptions): Promise<C
     workers: options.hashingThreads,
     settle: () => session.settle(),
     epochs: session,
-    onMiss: (path, what) => log.warn({ path: Buffer.from(path).toString(), what }, 'the index had missed a change'),
+    rollingBytesPerDay: options.recheckBytesPerDay ?? 0,
+    onMiss: (path, what) => log.error({ path: Buffer.from(path).toString(), what }, 'the index had missed a change'),
+    onNotice: (text) => log.warn({}, text),
   });
   stack.defer(() => index.close());
   index.consume(waiting.splice(0));
@@ -94,7 +99,13 @@ export async function startClientDaemon(options: ClientDaemonOptions): Promise<C
   const network = await startNetwork(options, membership, { index, gate: sharing.gate });
   if (network) stack.defer(() => network.close());
   const status = () => describe(parts, network);
-  control = await serveControl(stateDirectory, { status, reload: () => sharing.reload(), stop: () => stop.abort() });
+  control = await serveControl(stateDirectory, {
+    status,
+    reload: () => sharing.reload(),
+    stop: () => stop.abort(),
+    checkIndex: (options) => checkIndex(index, options),
+    rebuildIndex: (options) => rebuildIndex(index, options),
+  });
   const owned = stack.move();
   return { ...parts, network, status, [Symbol.asyncDispose]: () => owned.disposeAsync() };
 }
@@ -119,7 +130,7 @@ function mount(
 async function startNetwork(
   { listen, clock, log }: ClientDaemonOptions,
   { joined }: Membership,
-  parts: { index: LiveIndex; gate: ServingGate },
+  parts: { index: KeptIndex; gate: ServingGate },
 ): Promise<ClientNetwork | undefined> {
   return joined && ClientNetwork.start({ ...joined, ...parts, listen, clock, log });
 }

@@ -10,6 +10,8 @@ export interface Parameter {
   /** As it stands in the usage line: "DATA_DIR". */
   name: string;
   summary: string;
+  /** It may be left out. */
+  optional?: boolean;
 }
 
 export interface Option {

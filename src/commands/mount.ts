@@ -39,6 +39,11 @@ export const mountCommand: Command = {
       summary: 'what may be kept of content that changes while snapshots are taken; beyond it they fail',
       default: '10GB',
     },
+    {
+      flags: '--recheck-per-day <size>',
+      summary: 'bytes read again each day, to see whether a change was missed; 0: none',
+      default: '10GB',
+    },
     stateOption,
   ],
   exitCodes: [exitCodes.notFound, exitCodes.unavailable, exitCodes.io, exitCodes.mount, exitCodes.requirement],
@@ -61,6 +66,7 @@ export const mountCommand: Command = {
         listen: parseListen(textOption(call, 'listen') ?? '0.0.0.0:0'),
         hashingThreads: parseThreads(textOption(call, 'hashingThreads') ?? '1'),
         cutSpaceBytes: parseBytes(textOption(call, 'cutSpace') ?? '10GB'),
+        recheckBytesPerDay: parseBudget(textOption(call, 'recheckPerDay') ?? '0'),
         clock: call.clock,
         log: call.log,
       });
@@ -77,7 +83,6 @@ export const mountCommand: Command = {
 
 /** Resolves never: a scan that ends is no reason to stop. Rejects if the index cannot go on. */
 async function scanAtStart(call: Call, { index, network, stopRequested }: ClientDaemon): Promise<never> {
-  if (index.notice !== undefined) call.log.warn({}, index.notice);
   const signal = AbortSignal.any([call.signal, stopRequested]);
   try {
     const report = await index.scan({
@@ -117,6 +122,10 @@ async function refuseStore(place: string): Promise<void> {
     }
     if (dirname(path) === path) return;
   }
+}
+
+function parseBudget(text: string): number {
+  return text === '0' ? 0 : parseBytes(text);
 }
 
 function parseThreads(text: string): number {

@@ -40,7 +40,10 @@ export async function runProgram(options: ProgramOptions): Promise<number> {
     const parent = groups.get(words.slice(0, -1).join(' ')) ?? root;
     const described = describe(command, parent.command(words.at(-1) ?? ''));
     described.action(async (...values: unknown[]) => {
-      const parameters = command.parameters.map((_, position) => String(values[position]));
+      const parameters = command.parameters.flatMap((_, position) => {
+        const value = values[position];
+        return value === undefined ? [] : [String(value)];
+      });
       exitCode = await runCommand(command, parameters, described.opts(), options);
     });
     groups.set(command.name, described);
@@ -67,7 +70,9 @@ function prepare(command: CommanderCommand, terminal: Terminal): void {
 
 function describe(command: Command, described: CommanderCommand): CommanderCommand {
   described.summary(command.summary).description([command.summary, command.description ?? []].flat().join('\n\n'));
-  for (const { name, summary } of command.parameters) described.argument(`<${name}>`, summary);
+  for (const { name, summary, optional } of command.parameters) {
+    described.argument(optional ? `[${name}]` : `<${name}>`, summary);
+  }
   for (const option of [...command.options, ...commonOptions]) described.addOption(asCommanderOption(option));
   return described.addHelpText('after', helpAfter(command));
 }

@@ -3,10 +3,10 @@ import { CovaultError } from '../core/errors.ts';
 import { exitCodes } from '../core/exit-codes.ts';
 import { asRecord } from '../core/shape.ts';
 import type { MountCounters } from '../fs/session.ts';
-import type { IndexStatus } from '../index/index-status.ts';
 import { type Command, stateDirectoryOf, stateOption } from './command.ts';
 import { askDaemon } from './control.ts';
 import { cutRows } from './cut-rows.ts';
+import { alarmLines, indexRows } from './index-rows.ts';
 import { servingRows } from './serving-rows.ts';
 import { formatBytes, formatCount, formatTable } from './sizes.ts';
 
@@ -18,14 +18,19 @@ export const statusCommand: Command = {
   description: 'Shows the mount, the index, what the repository knows, and the members of the domain.',
   parameters: [],
   options: [stateOption],
-  exitCodes: [exitCodes.notFound, exitCodes.unavailable],
+  exitCodes: [exitCodes.incomplete, exitCodes.notFound, exitCodes.unavailable],
   examples: [
     ['covault status', 'for people'],
     ['covault status --json', 'every counter, for a script'],
   ],
   async run(call) {
     const status = await askDaemon(stateDirectoryOf(call), 'status');
-    return { result: { type: 'status', ...status }, lines: describeStatus(status) };
+    const isAlarming = alarmLines(asRecord(status.index, 'index')).length > 0;
+    return {
+      result: { type: 'status', ...status },
+      lines: describeStatus(status),
+      exitCode: isAlarming ? exitCodes.incomplete : exitCodes.ok,
+    };
   },
 };
 
@@ -39,10 +44,12 @@ export function describeStatus(status: Fields): string[] {
       ...indexRows(asRecord(index, 'index')),
       ...cutRows(asRecord(asRecord(mount, 'mount').cuts, 'cuts')),
     ];
-    if (repository === null) return formatTable([...rows, ['domain', 'alone']]);
+    const alarms = alarmLines(asRecord(index, 'index'));
+    if (repository === null) return [...alarms, ...formatTable([...rows, ['domain', 'alone']])];
     const { name, url } = asRecord(member, 'member');
     const view = asRecord(repository, 'repository');
     return [
+      ...alarms,
       ...formatTable([
         ...rows,
         ['member', `${name}, answers at ${url}`],
@@ -64,23 +71,6 @@ function mountRows({ requests, mutations }: Record<string, unknown> & Partial<Mo
   const coarsened = Number(asRecord(mutations, 'mutations').coarsened);
   const note = coarsened > 0 ? `, ${formatCount(coarsened)} changes noted coarsely` : '';
   return [['', `${formatCount(answered)} requests answered${note}`]];
-}
-
-function indexRows(index: Fields): string[][] {
-  const count = (name: keyof IndexStatus) => Number(index[name]);
-  const waiting = count('filesDirty') + count('filesBeingHashed');
-  const state = index.isLevel === true ? 'level' : `behind: ${formatCount(waiting)} files to hash`;
-  const failure = typeof index.failure === 'string' ? `STOPPED: ${index.failure}` : state;
-  const troubles = (['unreadable', 'unsettled', 'misses'] as const)
-    .filter((name) => count(name) > 0)
-    .map((name) => `${formatCount(count(name))} ${name}`);
-  const files = `${formatCount(count('files'))} files, ${formatBytes(count('bytes'))}`;
-  return [
-    ['index', failure],
-    ['', `${files}, ${formatCount(count('directories'))} directories`],
-    ['', `${formatBytes(count('bytesHashed'))} hashed since the start`],
-    ...(troubles.length > 0 ? [['', `trouble: ${troubles.join(', ')}`]] : []),
-  ];
 }
 
 function repositoryRows(view: Fields): string[][] {

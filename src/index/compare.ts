@@ -69,7 +69,7 @@ function knownSegments(state: IndexState, inode: bigint, row: InodeRow): readonl
 }
 
 /** Whether every block of the file is among the blocks, at its place, and the recipe object is held for it. */
-function areHeld(state: IndexState, inode: bigint, segments: readonly Segment[]): boolean {
+export function areHeld(state: IndexState, inode: bigint, segments: readonly Segment[]): boolean {
   let offset = 0;
   for (const segment of segments) {
     const { length } = segment;

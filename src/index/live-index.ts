@@ -22,11 +22,12 @@ import { type LevelOptions, leveled, Turns } from './leveling.ts';
 import { MutationQueue } from './mutation-queue.ts';
 import { type FoundIndex, openIndexTables } from './open-tables.ts';
 import { RollingCheck } from './rolling-check.ts';
-import { bootId, removeRunMarker, writeRunMarker } from './run-marker.ts';
+import { bootId, noteClosed, writeRunMarker } from './run-marker.ts';
 import { Scanner } from './scanner.ts';
 import { type ScanOptions, type ScanReport, Scans } from './scans.ts';
 import { beginBarrier, endBarrier } from './stamps.ts';
 import { IndexState } from './state.ts';
+import { dataFileName } from './tables.ts';
 import { WorkerPool } from './worker-pool.ts';
 
 /** Nice value of the hashing threads: they take what others leave. */
@@ -49,6 +50,10 @@ export interface IndexOptions {
   rollingBytesPerDay?: number;
   /** Called for each file or directory that was not as the index had it, without a mutation that told. */
   onMiss?: (path: Uint8Array, what: string) => void;
+  /** Called once if the index stops because it cannot go on. */
+  onFailure?: (error: unknown) => void;
+  /** The tables that are there are not to be used, and why; `keep`: they are set aside, for whoever wants to know. */
+  discard?: { reason: string; keep: boolean };
   /** Digests kept in the feed for a repository that does not fetch them. */
   feedDigestsMax?: number;
 }
@@ -87,6 +92,7 @@ export class LiveIndex implements BlockSource, CutSource {
   readonly #rolling: RollingCheck;
   readonly #turns = new Turns();
   #closing: Promise<void> | undefined;
+  #hasToldFailure = false;
 
   /** Use `openIndex`. */
   static async open(options: IndexOptions): Promise<LiveIndex> {
@@ -134,7 +140,7 @@ export class LiveIndex implements BlockSource, CutSource {
       scanner: this.#scanner,
       hashing: this.#hashing,
       lookers: this.#lookers,
-      onTurn: () => this.#scans.onTurn(this.#loop),
+      onTurn: () => this.#onTurn(),
     });
     this.#blocks = new HeldBlocks(state, directoryFd);
     this.#cuts = new Cuts(state);
@@ -228,6 +234,13 @@ export class LiveIndex implements BlockSource, CutSource {
     return this.#closing;
   }
 
+  #onTurn(): void {
+    this.#scans.onTurn(this.#loop);
+    if (this.#loop.failure === undefined || this.#hasToldFailure) return;
+    this.#hasToldFailure = true;
+    this.#parts.options.onFailure?.(this.#loop.failure);
+  }
+
   #level<T>(options: { signal?: AbortSignal }, capture: LevelOptions<T>['capture']): Promise<T> {
     return leveled(
       {
@@ -277,7 +290,7 @@ export class LiveIndex implements BlockSource, CutSource {
     await state.tables.flushed();
     await state.tables.close();
     closeSync(this.#parts.directoryFd);
-    if (isSound) await removeRunMarker(this.#parts.directory);
+    if (isSound) await noteClosed(this.#parts.directory, dataFileName);
   }
 
   async #leaveClean(barrier: ReturnType<typeof beginBarrier>): Promise<void> {

@@ -100,6 +100,14 @@ export function removeName(state: IndexState, place: Place): bigint | undefined 
   return inode;
 }
 
+/** The inode is not at that place any more, whatever the name stands for: also where damage has parted the tables. */
+export function dropPlace(state: IndexState, inode: bigint, place: Place): void {
+  const key = placeKey(place.parent, place.name);
+  const value = state.tables.names.get(key);
+  if (value && inodeOfKey(value) === inode) removeName(state, place);
+  else dropLink(state, inode, key);
+}
+
 /** Other names of `inode` than `place`, which a directory cannot have. */
 export function otherPlaces(state: IndexState, inode: bigint, place: Place): Place[] {
   const key = placeKey(place.parent, place.name);

@@ -10,12 +10,15 @@ import { deriveDigestKey } from '../core/digest.ts';
 import type { Domain } from '../core/domain.ts';
 import { isCovaultError } from '../core/errors.ts';
 import { formatVersion, metaKeys, readMeta, readText, writeMeta } from './meta.ts';
-import { bootId, readRunMarker, writeRunMarker } from './run-marker.ts';
+import { bootId, isAsClosed, readRunMarker, writeRunMarker } from './run-marker.ts';
 import { findDamage, probe } from './soundness.ts';
-import { openTables, type Tables } from './tables.ts';
+import { dataFileName, openTables, type Tables } from './tables.ts';
 
-/** How an index was found; all but `clean` and `unclean` mean that it was made anew. */
-export type FoundIndex = 'fresh' | 'clean' | 'unclean' | 'damaged' | 'foreign' | 'outdated';
+/**
+ * How an index was found; all but `clean` and `unclean` mean that it was made anew. `discarded`: because somebody asked
+ * for it.
+ */
+export type FoundIndex = 'fresh' | 'clean' | 'unclean' | 'damaged' | 'discarded' | 'foreign' | 'outdated';
 
 export interface OpenedTables {
   tables: Tables;
@@ -36,13 +39,20 @@ export async function openIndexTables(options: {
   stateDirectory: string;
   domain: Domain;
   root: bigint;
+  discard?: { reason: string; keep: boolean };
 }): Promise<OpenedTables> {
   const directory = join(options.stateDirectory, 'index');
   await makeDirectoryDurably(directory);
+  if (options.discard) {
+    const { reason, keep } = options.discard;
+    return await anew({ ...options, directory, found: keep ? 'damaged' : 'discarded', reason });
+  }
   const marker = await readRunMarker(directory);
   const starts = (marker?.starts ?? 0) + 1;
   let damage = await findDamage(directory);
-  if (!damage && marker && !(await probe(directory))) damage = 'it cannot be read through';
+  if (!damage && !marker && !(await isAsClosed(directory, dataFileName)))
+    damage = 'its file was changed by somebody else';
+  if (!damage && marker && !(await isSound(directory, options))) damage = 'it cannot be read through';
   if (!damage && starts > failedStartsMax) damage = `${starts - 1} starts with it failed`;
   if (damage) return await anew({ ...options, directory, found: 'damaged', reason: damage });
   const boot = await bootId();
@@ -69,6 +79,10 @@ export async function openIndexTables(options: {
   }
   if (!marker) return { tables, directory, found: 'clean', notice: undefined };
   return { tables, directory, found: 'unclean', notice: 'the index was not closed; scanning the data directory' };
+}
+
+function isSound(directory: string, { domain, root }: { domain: Domain; root: bigint }): Promise<boolean> {
+  return probe({ directory, digestKey: domain.digestKey, cut: domain.cut, root });
 }
 
 /** Why the tables are of no use here, or undefined if they are. */

@@ -6,7 +6,7 @@
  */
 import { rowOf } from './holdings.ts';
 import { inodeKey } from './layout.ts';
-import { isDirectory, namesIn, pathOf, placeOf, removeName } from './names.ts';
+import { dropPlace, isDirectory, namesIn, pathOf, placeOf, placesOf, removeName } from './names.ts';
 import { observe, observeInode } from './observe.ts';
 import { listLater } from './replay.ts';
 import type { IndexState } from './state.ts';
@@ -241,7 +241,7 @@ export async function findUnreachable(state: IndexState, pause: () => Promise<vo
   const adrift = [...state.orphans].filter((inode) => placeOf(state, inode) && !isReachable(state, inode, reachable));
   for (const inode of adrift) {
     await state.write(() => {
-      for (let place = placeOf(state, inode); place; place = placeOf(state, inode)) removeName(state, place);
+      for (const place of placesOf(state, inode)) dropPlace(state, inode, place);
     });
   }
   return found;

@@ -6,6 +6,7 @@ import { fork } from 'node:child_process';
 import { type FileHandle, open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { systemErrorCode } from '../core/errors.ts';
+import type { ProbeRequest } from './table-probe.ts';
 import { dataFileName } from './tables.ts';
 
 /**
@@ -53,12 +54,16 @@ async function readPage(
 /** Milliseconds that reading all tables may take; an index of tens of millions of blocks needs a few minutes. */
 const probeMsMax = 30 * 60_000;
 
-/** Reads all tables of `directory` in a process of its own. @returns whether that went well. */
-export function probe(directory: string): Promise<boolean> {
+/** Reads and compares all tables in a process of its own. @returns whether that went well. */
+export function probe(request: ProbeRequest): Promise<boolean> {
   return new Promise((resolve, reject) => {
-    const child = fork(new URL('./table-probe.ts', import.meta.url), { stdio: 'ignore', timeout: probeMsMax });
+    const child = fork(new URL('./table-probe.ts', import.meta.url), {
+      stdio: 'ignore',
+      timeout: probeMsMax,
+      serialization: 'advanced',
+    });
     child.on('error', reject);
     child.on('exit', (code) => resolve(code === 0));
-    child.send(directory);
+    child.send(request);
   });
 }

@@ -1,22 +1,26 @@
 /**
- * Entry of a process that reads every entry of an index's tables, given the directory as its only message. Ends with
- * status 0 if all of it can be read; otherwise it throws, or the damage ends it.
+ * Entry of a process that reads an index's tables through and compares them with themselves, given as its only message
+ * where they are and what they were made with. Ends with status 0 if all is well; otherwise it throws, or the damage
+ * ends it.
  */
-import { unpackFeedChange, unpackLocation, unpackRow } from './layout.ts';
+import { systemClock } from '../core/clock.ts';
+import { createDigester } from '../core/digest.ts';
+import type { CutParameters } from '../core/domain.ts';
+import { IndexState } from './state.ts';
 import { openTables } from './tables.ts';
+import { verifyTables } from './verify-tables.ts';
 
-process.once('message', async (directory: string) => {
+export interface ProbeRequest {
+  directory: string;
+  digestKey: Uint8Array;
+  cut: CutParameters;
+  /** The data directory's inode. */
+  root: bigint;
+}
+
+process.once('message', async ({ directory, digestKey, cut, root }: ProbeRequest) => {
   const tables = openTables(directory);
-  for (const { value } of tables.inodes.range({})) unpackRow(value);
-  for (const { value } of tables.feed.range({})) unpackFeedChange(value);
-  const plain = [tables.names, tables.recipes, tables.directories, tables.trees, tables.stale, tables.condemned];
-  for (const table of [...plain, tables.dirty, tables.intents, tables.meta]) {
-    for (const { key, value } of table.range({})) void [key, value];
-  }
-  for (const table of [tables.links, tables.recipeHolders]) {
-    for (const key of table.keys({})) for (const value of table.values(key)) void value;
-  }
-  for (const key of tables.blocks.keys({})) for (const value of tables.blocks.values(key)) unpackLocation(value);
+  verifyTables(new IndexState({ tables, digester: createDigester(digestKey), cut, clock: systemClock, root }));
   await tables.close();
   process.disconnect();
 });

@@ -14,7 +14,8 @@ function stateDirectory(t: TestContext): string {
   return path;
 }
 
-const handlers = { reload: async () => undefined, stop: () => undefined };
+const noChecks = { checkIndex: async () => ({}), rebuildIndex: async () => ({}) };
+const handlers = { reload: async () => undefined, stop: () => undefined, ...noChecks };
 
 test('a state directory is made, locked, and free again after its release', async (t) => {
   const path = join(stateDirectory(t), 'a', 'b');
@@ -49,6 +50,38 @@ test('a failing status is an error for who asked, not for the daemon', async (t)
   t.after(() => server.close());
   await assert.rejects(askDaemon(path, 'status'), { code: 'E_UNAVAILABLE', message: /no index/ });
   assert.deepEqual(await askDaemon(path, 'stop'), {});
+});
+
+test('what takes long tells its progress, and ends when the asker goes', async (t) => {
+  const path = stateDirectory(t);
+  const ended = Promise.withResolvers<void>();
+  const server = await serveControl(path, {
+    ...handlers,
+    status: async () => ({}),
+    checkIndex: async ({ onProgress }) => {
+      onProgress({ phase: 'check index', done: 1, total: 2, unit: 'bytes' });
+      return { misses: 0 };
+    },
+    rebuildIndex: ({ signal, onProgress }) => {
+      onProgress({ phase: 'index', done: 1, unit: 'files' });
+      return new Promise((_, reject) => {
+        signal.addEventListener('abort', () => {
+          ended.resolve();
+          reject(new Error('gone'));
+        });
+      });
+    },
+  });
+  t.after(() => server.close());
+  const told: unknown[] = [];
+  const onProgress = (report: unknown) => told.push(report);
+  const { signal } = new AbortController();
+  assert.deepEqual(await askDaemon(path, 'check-index', { signal, onProgress }), { misses: 0 });
+  assert.deepEqual(told, [{ phase: 'check index', done: 1, total: 2, unit: 'bytes' }]);
+  const stop = new AbortController();
+  const asked = askDaemon(path, 'rebuild-index', { signal: stop.signal, onProgress: () => stop.abort() });
+  await assert.rejects(asked, { code: 'E_INTERRUPTED' });
+  await ended.promise;
 });
 
 test('nonsense on the socket is refused and does not end the daemon', async (t) => {

@@ -31,6 +31,11 @@ const alone = {
     unreadable: 0,
     unsettled: 0,
     misses: 0,
+    missesOpen: 0,
+    found: 'clean',
+    lastScan: { files: 1234, filesChanged: 3, seconds: 1.25 },
+    unreadablePaths: [],
+    rolling: { bytesPerDay: 10e9, files: 617, directories: 3, bytes: 2_500_000, rounds: 2, lastRoundMs: 1 },
   },
   repository: null,
 };
@@ -100,7 +105,16 @@ test('what others may take and have taken is shown, and why they may not', () =>
 });
 
 test('what is behind, fails or is in trouble is said', () => {
-  const index = { ...alone.index, isLevel: false, filesDirty: 3, filesBeingHashed: 1, misses: 2 };
+  const index = {
+    ...alone.index,
+    isLevel: false,
+    filesDirty: 3,
+    filesBeingHashed: 1,
+    misses: 2,
+    missesOpen: 1,
+    unreadable: 1,
+  };
+  Object.assign(index, { unreadablePaths: [{ path: 'd/x', code: 'EIO' }] });
   const away = {
     ...repository,
     phase: 'failed',
@@ -114,7 +128,8 @@ test('what is behind, fails or is in trouble is said', () => {
   const text = describeStatus({ ...alone, index, member: { name: 'a', url: 'b' }, repository: away }).join('\n');
   for (const part of [
     'behind: 4 files to hash',
-    'trouble: 2 misses',
+    'trouble: 1 unreadable, 2 misses',
+    'cannot be read (EIO): d/x',
     'cannot be reached',
     '5 changes behind',
     'refuses',
@@ -125,6 +140,18 @@ test('what is behind, fails or is in trouble is said', () => {
     describeStatus({ ...alone, index: { ...index, failure: 'disk full' } }).join('\n'),
     /STOPPED: disk full/,
   );
+});
+
+test('how the index came to its state is said, and how far it was read again', () => {
+  const text = describeStatus(alone).join('\n');
+  assert.match(text, /opened clean, scanned 1 234 files in 1\.3 s, 3 of them new or changed; 5\.0 MB hashed/);
+  assert.match(text, /50\.0 % read again in the background, 10\.0 GB a day, 2 times before/);
+});
+
+test('changes that were missed come first, until a check found none', () => {
+  const [first] = describeStatus({ ...alone, index: { ...alone.index, misses: 3, missesOpen: 2 } });
+  assert.match(first ?? '', /^THE INDEX HAD MISSED 2 CHANGES/);
+  assert.doesNotMatch(describeStatus({ ...alone, index: { ...alone.index, misses: 3 } }).join('\n'), /MISSED/);
 });
 
 test('an answer of another version is no crash but an error with a hint', () => {
