@@ -6,6 +6,7 @@ import { FeedPublisher } from '../remote/feed-publisher.ts';
 import type { Identity } from '../remote/identity.ts';
 import { LeaseRenewal } from '../remote/lease-renewal.ts';
 import { openRepositoryClient, type RepositoryClient } from '../remote/repository-client.ts';
+import { RevokedCertificates } from '../remote/revocation.ts';
 import { type Server, startServer } from '../remote/server.ts';
 import { openServing, type Serving } from '../snapshot/serve.ts';
 import type { ServingGate } from '../snapshot/serving-gate.ts';
@@ -23,6 +24,13 @@ export interface ClientNetworkOptions {
   log: Logger;
 }
 
+interface NetworkParts {
+  server: Server;
+  serving: Serving;
+  revoked: RevokedCertificates;
+  url: string;
+}
+
 /** How long a status waits for the repository, milliseconds. */
 const statusMs = 3000;
 
@@ -37,8 +45,8 @@ export class ClientNetwork {
   readonly #stop: AbortController;
   readonly #loops: Promise<unknown>;
 
-  private constructor(options: ClientNetworkOptions, parts: { server: Server; serving: Serving; url: string }) {
-    const { server, serving, url } = parts;
+  private constructor(options: ClientNetworkOptions, parts: NetworkParts) {
+    const { server, serving, revoked, url } = parts;
     this.url = url;
     this.#options = options;
     this.#server = server;
@@ -48,7 +56,7 @@ export class ClientNetwork {
     this.#repository = openRepositoryClient({ identity: options.identity, url: options.repositoryUrl });
     this.#publisher = new FeedPublisher(this.#repository, options.index.feed, { signal });
     const lease = () => ({ url, load: serving.status().uploads });
-    this.#lease = new LeaseRenewal(this.#repository, { signal, lease, clock: options.clock });
+    this.#lease = new LeaseRenewal(this.#repository, { signal, lease, revoked, clock: options.clock });
     this.#loops = Promise.all([this.#publisher.run(), this.#lease.run()]);
     this.#loops.catch((error) => options.log.error({ error }, 'talking to the repository ended unexpectedly'));
   }
@@ -57,14 +65,16 @@ export class ClientNetwork {
   static async start(options: ClientNetworkOptions): Promise<ClientNetwork> {
     const { identity, listen, index, gate, log, repositoryUrl } = options;
     const serving = openServing({ blocks: index, cuts: index, ...(gate === undefined ? {} : { gate }) });
+    const revoked = new RevokedCertificates();
     const server = await startServer({
       identity,
       ...listen,
       routes: serving.routes,
+      admit: (caller) => revoked.admit(caller),
       onDefect: (error, path) => log.error({ error, path }, 'a request failed unexpectedly'),
     });
     const url = await advertisedUrl({ host: listen.host, port: server.port }, repositoryUrl);
-    return new ClientNetwork(options, { server, serving, url });
+    return new ClientNetwork(options, { server, serving, revoked, url });
   }
 
   async status(): Promise<Record<string, unknown>> {

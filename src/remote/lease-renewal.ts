@@ -5,6 +5,7 @@ import { type Backoff, backoffMs, pauseQuietly, type Waiting } from './backoff.t
 import { ownError } from './connection-error.ts';
 import type { RepositoryClient } from './repository-client.ts';
 import type { LeaseRequest } from './repository-messages.ts';
+import type { RevokedCertificates } from './revocation.ts';
 
 /** What `status` shows of the lease. */
 export interface LeaseState {
@@ -20,6 +21,8 @@ export interface LeaseOptions extends Waiting {
   signal: AbortSignal;
   /** What to tell the repository; asked at every renewal. */
   lease(): LeaseRequest;
+  /** Kept up to date with what the repository says. */
+  revoked?: RevokedCertificates;
   backoff?: Backoff;
   clock?: Clock;
 }
@@ -68,7 +71,10 @@ export class LeaseRenewal {
   /** Returns how long the lease lasts, milliseconds. */
   async #renew(): Promise<number> {
     const askedMs = this.#clock.monotonicMs();
-    const { ttlMs } = await this.#client.renewLease(this.#options.lease(), { signal: this.#options.signal });
+    const { lease, revoked: known, signal } = this.#options;
+    const request = { ...lease(), revokedFrom: known?.upTo ?? 0 };
+    const { ttlMs, revoked } = await this.#client.renewLease(request, { signal });
+    known?.add(revoked);
     this.#renewedMs = this.#clock.nowMs();
     this.#untilMs = askedMs + ttlMs;
     this.#error = undefined;

@@ -11,6 +11,7 @@ import type { Identity } from './identity.ts';
 import {
   type ChangesRequest,
   type KnownPosition,
+  type LeaseAnswer,
   type LeaseRequest,
   type MemberInfo,
   type RepositoryStatistics,
@@ -72,7 +73,7 @@ export class RepositoryClient implements HolderLookup {
     await this.#call(repositoryPaths.removeMember, { name }, { timeoutMs: 300_000, ...options });
   }
 
-  async renewLease(lease: LeaseRequest, options: CallOptions = {}): Promise<{ ttlMs: number }> {
+  async renewLease(lease: LeaseRequest, options: CallOptions = {}): Promise<LeaseAnswer> {
     return unpackLeaseAnswer(await this.#call(repositoryPaths.lease, { ...lease }, options));
   }
 

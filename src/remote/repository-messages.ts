@@ -10,6 +10,7 @@ import { asBoolean, asBytes, asCount, asDigest, asList, asOneOf, asRecord, asTex
 import { unpackDigests } from './digest-list.ts';
 import { tokenSecretBytes } from './join-token.ts';
 import { type Role, roles } from './member.ts';
+import type { RevokedPart } from './revocation.ts';
 
 export const repositoryPaths = {
   join: '/v1/join',
@@ -68,16 +69,45 @@ export interface LeaseRequest {
   url: string;
   /** Requests that it serves at the moment. */
   load: number;
+  /** How much of the list of revoked certificates it knows; 0 if left out. */
+  revokedFrom?: number;
 }
 
 export function unpackLeaseRequest(value: unknown): LeaseRequest {
   const fields = asRecord(value, 'lease');
-  return { url: asText(fields.url, 'url', urlCharsMax), load: asCount(fields.load, 'load', 1_000_000) };
+  const { revokedFrom = 0 } = fields;
+  return {
+    url: asText(fields.url, 'url', urlCharsMax),
+    load: asCount(fields.load, 'load', 1_000_000),
+    revokedFrom: asCount(revokedFrom, 'revokedFrom'),
+  };
 }
 
-/** `ttlMs`: how long the lease lasts from now. */
-export function unpackLeaseAnswer(value: unknown): { ttlMs: number } {
-  return { ttlMs: asCount(asRecord(value, 'answer').ttlMs, 'ttlMs', 24 * 60 * 60 * 1000, 1) };
+/** How long the lease lasts from now, and which certificates are revoked beyond those known. */
+export interface LeaseAnswer {
+  ttlMs: number;
+  revoked: RevokedPart;
+}
+
+/** Revoked certificates in one answer; more come with the next. */
+export const revokedPerAnswerMax = 4096;
+
+export function packLeaseAnswer({ ttlMs, revoked }: LeaseAnswer): Record<string, unknown> {
+  return { ttlMs, revoked: Buffer.from(revoked.fingerprints.join(''), 'hex'), revokedTo: revoked.upTo };
+}
+
+/** A repository that does not know of revocation leaves it out. */
+export function unpackLeaseAnswer(value: unknown): LeaseAnswer {
+  const fields = asRecord(value, 'answer');
+  const { revoked = new Uint8Array(0), revokedTo = 0 } = fields;
+  const fingerprints = unpackDigests(revoked, 'revoked', revokedPerAnswerMax);
+  return {
+    ttlMs: asCount(fields.ttlMs, 'ttlMs', 24 * 60 * 60 * 1000, 1),
+    revoked: {
+      fingerprints: fingerprints.map((bytes) => Buffer.from(bytes).toString('hex')),
+      upTo: asCount(revokedTo, 'revokedTo'),
+    },
+  };
 }
 
 /** Up to where the repository follows the feed; undefined when it knows nothing to go on from. */

@@ -4,6 +4,7 @@ import { checkedOrigin } from '../remote/client.ts';
 import type { Role } from '../remote/member.ts';
 import {
   type LeaseRequest,
+  packLeaseAnswer,
   packMemberInfo,
   type RepositoryStatistics,
   repositoryPaths,
@@ -54,9 +55,9 @@ function leaseRoute(roster: Roster): Route {
     bodyBytesMax: smallBytes,
     parse: unpackLeaseRequest,
     async handle(call) {
-      const { url, load } = call.body;
+      const { url, load, revokedFrom = 0 } = call.body;
       const ttlMs = await roster.renew(callerOf(call).name, { url: checkedOrigin(url), load });
-      return { body: { ttlMs } };
+      return { body: packLeaseAnswer({ ttlMs, revoked: roster.revokedAfter(revokedFrom) }) };
     },
   });
 }

@@ -4,9 +4,18 @@
  */
 import type { Clock } from '../core/clock.ts';
 import { CovaultError } from '../core/errors.ts';
-import type { MemberInfo } from '../remote/repository-messages.ts';
+import { type MemberInfo, revokedPerAnswerMax } from '../remote/repository-messages.ts';
+import type { RevokedPart } from '../remote/revocation.ts';
 import type { Caller } from '../remote/route.ts';
 import type { Lease, MapStore, MemberNumber, MemberRecord } from './map-store.ts';
+
+const revokedSetting = 'revoked certificates';
+const fingerprintBytes = 32;
+
+function unpackFingerprints(bytes: Uint8Array): string[] {
+  const digits = Buffer.from(bytes).toString('hex');
+  return digits.match(new RegExp(`.{${2 * fingerprintBytes}}`, 'g')) ?? [];
+}
 
 export class Roster {
   readonly #store: MapStore;
@@ -15,6 +24,8 @@ export class Roster {
   readonly #byName = new Map<string, MemberRecord>();
   readonly #byNumber = new Map<MemberNumber, MemberRecord>();
   #leases = new Map<MemberNumber, Lease>();
+  /** Fingerprints in the order in which they were revoked. */
+  #revoked: string[] = [];
 
   private constructor(store: MapStore, options: { clock: Clock; leaseTtlMs: number }) {
     this.#store = store;
@@ -26,6 +37,7 @@ export class Roster {
     const roster = new Roster(store, options);
     for (const member of await store.members()) roster.#remember(member);
     roster.#leases = await store.leases();
+    roster.#revoked = unpackFingerprints((await store.setting(revokedSetting)) ?? new Uint8Array(0));
     return roster;
   }
 
@@ -50,17 +62,27 @@ export class Roster {
 
   /** Adds a member, or gives a known one its new certificate and role. */
   async enrol(member: Omit<MemberRecord, 'number'>): Promise<void> {
+    const before = this.#byName.get(member.name)?.fingerprint;
+    if (before !== undefined && before !== member.fingerprint) await this.#revoke(before);
     this.#remember(await this.#store.putMember(member));
   }
 
   /** @throws CovaultError `E_NOT_FOUND`. */
   async remove(name: string): Promise<void> {
-    const { number } = this.named(name);
+    const { number, fingerprint } = this.named(name);
+    await this.#revoke(fingerprint);
     // Refused and not live from now on, while its holdings go.
     this.#byName.delete(name);
     this.#byNumber.delete(number);
     this.#leases.delete(number);
     await this.#store.removeMember(name);
+  }
+
+  /** Certificates revoked after the first `count` of the list; from its start if there were never so many. */
+  revokedAfter(count: number): RevokedPart {
+    const from = count > this.#revoked.length ? 0 : count;
+    const fingerprints = this.#revoked.slice(from, from + revokedPerAnswerMax);
+    return { fingerprints, upTo: from + fingerprints.length };
   }
 
   /** Renews the lease; returns how long it lasts, milliseconds. */
@@ -101,6 +123,13 @@ export class Roster {
   /** How many members there are, and how many of them are live. */
   size(): { members: number; live: number } {
     return { members: this.#byName.size, live: this.liveNames().size };
+  }
+
+  /** Durable before the certificate stops counting here: peers must never be told less than the repository knows. */
+  async #revoke(fingerprint: string): Promise<void> {
+    if (this.#revoked.includes(fingerprint)) return;
+    this.#revoked.push(fingerprint);
+    await this.#store.putSettings({ [revokedSetting]: Buffer.from(this.#revoked.join(''), 'hex') });
   }
 
   #isLive(number: MemberNumber): boolean {

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { readdir } from 'node:fs/promises';
 import { test } from 'node:test';
 import { type ErrorCode, isCovaultError } from '../../src/core/errors.ts';
-import { isCertificateOf } from '../../src/remote/certificates.ts';
+import { certificateFingerprint, isCertificateOf } from '../../src/remote/certificates.ts';
 import { openConnection } from '../../src/remote/client.ts';
 import { loadIdentity, saveIdentity } from '../../src/remote/identity.ts';
 import { join } from '../../src/remote/join.ts';
@@ -141,4 +141,31 @@ test('no token is made where no repository ever ran', async (t) => {
   const stateDirectory = await temporaryDirectory(t);
   await assert.rejects(createJoinToken({ stateDirectory, role: 'client' }), failsWith('E_NOT_FOUND'));
   assert.deepEqual(await readdir(stateDirectory), []);
+});
+
+test('replaced certificates and those of removed members are told to all who renew a lease, also after a restart', async (t) => {
+  const repository = await startTestRepository(t);
+  const desktop = await repository.join('desktop');
+  const lost = await repository.join('laptop');
+  const boss = await repository.join('boss', 'administrator');
+  const fingerprintOf = ({ identity }: { identity: { certificatePem: string } }) =>
+    Buffer.from(certificateFingerprint(identity.certificatePem)).toString('hex');
+  const renew = (revokedFrom?: number) =>
+    desktop.client.renewLease({
+      url: 'https://127.0.0.1:1',
+      load: 0,
+      ...(revokedFrom === undefined ? {} : { revokedFrom }),
+    });
+  assert.deepEqual((await renew()).revoked, { fingerprints: [], upTo: 0 });
+  const token = await repository.token('client', 'laptop');
+  const again = await join({ url: repository.url, token, name: 'laptop' });
+  assert.deepEqual((await renew(0)).revoked, { fingerprints: [fingerprintOf(lost)], upTo: 1 });
+  await boss.client.removeMember('laptop');
+  const both = [fingerprintOf(lost), fingerprintOf({ identity: again.identity })];
+  assert.deepEqual((await renew(1)).revoked, { fingerprints: [both[1]], upTo: 2 });
+  await repository.restart();
+  assert.deepEqual((await renew()).revoked, { fingerprints: both, upTo: 2 });
+  assert.deepEqual((await renew(2)).revoked, { fingerprints: [], upTo: 2 });
+  // Of another state of the repository, of which the caller knew more.
+  assert.deepEqual((await renew(9)).revoked, { fingerprints: both, upTo: 2 });
 });

@@ -102,7 +102,10 @@ test('a member is live as long as its lease holds', async (t) => {
     return live;
   };
   assert.equal(await seen(), false);
-  assert.deepEqual(await client.renewLease({ url, load: 0 }), { ttlMs: 30_000 });
+  assert.deepEqual(await client.renewLease({ url, load: 0 }), {
+    ttlMs: 30_000,
+    revoked: { fingerprints: [], upTo: 0 },
+  });
   assert.equal(await seen(), true);
   clock.advance(29_999);
   assert.equal(await seen(), true);
