@@ -14,6 +14,8 @@ const entries = await entriesOf(cut);
 const file = entries.get('secret');
 const isMissing = file?.kind === 'file' && 'missing' in file.content;
 await cut.close();
-const { unreadable } = index.status();
+const { unreadable, unreadablePaths } = index.status();
 await index.close();
-process.stdout.write(JSON.stringify({ exceptions, names: [...entries.keys()].sort(), isMissing, unreadable }));
+process.stdout.write(
+  JSON.stringify({ exceptions, names: [...entries.keys()].sort(), isMissing, unreadable, unreadablePaths }),
+);
