@@ -1,7 +1,17 @@
 /** `bin/covault.mjs`: the right Node, the same signals, the same exit status. */
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -61,4 +71,20 @@ test('without the pinned Node the way to get it is named', (t) => {
   const run = spawnSync(process.execPath, [...machine.old, machine.launcher], { encoding: 'utf8' });
   assert.equal(run.status, 10);
   assert.match(run.stderr, /^error: .*24[\s\S]*hint: .*npm ci/);
+});
+
+test('compiled code is kept where nobody else can write, and nowhere else', (t) => {
+  const cache = mkdtempSync(join(tmpdir(), 'covault-launcher-'));
+  t.after(() => rmSync(cache, { recursive: true }));
+  const env: NodeJS.ProcessEnv = { ...process.env, XDG_CACHE_HOME: cache };
+  delete env.NODE_COMPILE_CACHE;
+  const compiled = join(cache, 'covault', 'compiled');
+  const start = () => assert.equal(spawnSync(process.execPath, [launcher, '--version'], { env }).status, 0);
+  start();
+  assert.equal(statSync(compiled).mode & 0o777, 0o700);
+  assert.ok(readdirSync(compiled).length > 0);
+  for (const name of readdirSync(compiled)) rmSync(join(compiled, name), { recursive: true });
+  chmodSync(compiled, 0o777);
+  start();
+  assert.deepEqual(readdirSync(compiled), []);
 });
