@@ -1,5 +1,5 @@
-// Where old content is kept for open epochs: one file without a name on the data directory's file system, that only grows
-// and goes with its descriptor, so that a process that dies leaves nothing behind.
+// Where old content is kept for open epochs: one file without a name on the data directory's file system, that only
+// grows and goes with its descriptor, so that a process that dies leaves nothing behind.
 #ifndef COVAULT_ARENA_H_
 #define COVAULT_ARENA_H_
 
@@ -41,16 +41,17 @@ class Arena {
   // Unit of sharing blocks where the file system can: a larger one is as cheap and asked for less often.
   static constexpr uint64_t kSharedUnit = 4 * 1024 * 1024;
 
-  // The file is made in `directory_fd`, or in `spare_directory` if that is not possible there. Null: `*error` is an errno.
+  // The file is made in `directory_fd`, or in `spare_directory` if that is not possible there. Null: `*error` is an
+  // errno.
   static std::unique_ptr<Arena> make(int directory_fd, const std::string& spare_directory, std::shared_ptr<Space> space,
                                      int* error);
   ~Arena();
   Arena(const Arena&) = delete;
   Arena& operator=(const Arena&) = delete;
 
-  // Keeps the bytes from `start` (a multiple of kUnit) to `end` of the file `source`, which can be read. Adds where they are
-  // to `pieces`; what the file has not is left out. Returns an errno: EDQUOT if the space is used up, ENOSPC if the file
-  // system is (nearly) full. Any thread.
+  // Keeps the bytes from `start` (a multiple of kUnit) to `end` of the file `source`, which can be read. Adds where
+  // they are to `pieces`; what the file has not is left out. Returns an errno: EDQUOT if the space is used up, ENOSPC
+  // if the file system is (nearly) full. Any thread.
   int keep(int source, uint64_t start, uint64_t end, std::vector<Extents::Piece>* pieces);
 
   // As pread(2), from a place.

@@ -94,7 +94,8 @@ class Changes {
   int link(const Subject& subject, const Subject& parent, std::string_view name, Act act) {
     keep_name(parent, name);
     keep_attributes(subject);
-    const int result = act();
+    int result = act();
+    if (result != 0 && lacks_room()) result = act();
     if (result == 0 && reports(subject.inode)) log_->link(subject.inode.ino, parent.inode.ino, name);
     return result;
   }
@@ -109,7 +110,8 @@ class Changes {
       const bool dies = !exchange && (S_ISDIR(replaced->st_mode) || replaced->st_nlink <= 1);
       keep_inode(*replaced, new_parent, new_name, dies);
     }
-    const int result = act();
+    int result = act();
+    if (result != 0 && lacks_room()) result = act();
     const InodeKey inode = key_of(moved);
     if (result == 0 && replaced != nullptr && !exchange) died(*replaced);
     if (result == 0 && reports(inode)) {
@@ -118,8 +120,13 @@ class Changes {
     return result;
   }
 
-  // Before a new inode is made.
-  void creates(const Subject& parent, std::string_view name) { keep_name(parent, name); }
+  // `act` makes a new inode and returns a negative number if it cannot; then `created`.
+  template <typename Act>
+  int make(const Subject& parent, std::string_view name, Act act) {
+    keep_name(parent, name);
+    const int result = act();
+    return result < 0 && lacks_room() ? act() : result;
+  }
   // A new inode is reported when its number is known; `name` is empty for one without a name.
   void created(const InodeKey& inode, const InodeKey& parent, std::string_view name) {
     if (inode.device != device_) return;

@@ -173,12 +173,11 @@ Napi::Object epoch_statistics_object(Napi::Env env, const EpochStatistics& stati
 }
 
 Napi::Function EpochFileObject::define(Napi::Env env) {
-  return DefineClass(env, "EpochFile",
-                     {InstanceMethod("attributes", &EpochFileObject::attributes),
-                      InstanceMethod("read", &EpochFileObject::read),
-                      InstanceMethod("readLater", &EpochFileObject::read_later),
-                      InstanceMethod("nextData", &EpochFileObject::next_data),
-                      InstanceMethod("close", &EpochFileObject::close)});
+  return DefineClass(
+      env, "EpochFile",
+      {InstanceMethod("attributes", &EpochFileObject::attributes), InstanceMethod("read", &EpochFileObject::read),
+       InstanceMethod("readLater", &EpochFileObject::read_later),
+       InstanceMethod("nextData", &EpochFileObject::next_data), InstanceMethod("close", &EpochFileObject::close)});
 }
 
 EpochFileObject::EpochFileObject(const Napi::CallbackInfo& info) : ObjectWrap(info) {
@@ -219,7 +218,9 @@ Napi::Value EpochFileObject::read_later(const Napi::CallbackInfo& info) {
     bytes->resize(static_cast<size_t>(count));
     return 0;
   };
-  return Environment::of(info.Env()).run(work, "readEpoch", "", [bytes](Napi::Env env) { return copy_of(env, *bytes); });
+  return Environment::of(info.Env()).run(work, "readEpoch", "", [bytes](Napi::Env env) {
+    return copy_of(env, *bytes);
+  });
 }
 
 Napi::Value EpochFileObject::next_data(const Napi::CallbackInfo& info) {

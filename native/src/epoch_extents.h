@@ -26,10 +26,10 @@ class Extents {
     const auto next = pieces_.upper_bound(piece.start);
     if (next != pieces_.begin()) {
       Piece& before = std::prev(next)->second;
-      const bool adjoins = before.end == piece.start &&
-                           (piece.place == kHole ? before.place == kHole
-                                                 : before.place != kHole &&
-                                                       before.place + (before.end - before.start) == piece.place);
+      const bool adjoins =
+          before.end == piece.start &&
+          (piece.place == kHole ? before.place == kHole
+                                : before.place != kHole && before.place + (before.end - before.start) == piece.place);
       if (adjoins) {
         before.end = piece.end;
         return;

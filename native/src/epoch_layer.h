@@ -1,6 +1,6 @@
-// What was preserved of the inodes that changed while one epoch was the newest. Epochs that are open at once are layers:
-// a change preserves into the newest; a reader of an epoch looks at its own layer first, then at the newer ones, then at
-// what is live.
+// What was preserved of the inodes that changed while one epoch was the newest. Epochs that are open at once are
+// layers: a change preserves into the newest; a reader of an epoch looks at its own layer first, then at the newer
+// ones, then at what is live.
 //
 // Lock order: a shard's mutex is a leaf. A record's mutex is held across the system calls that preserve, so that nobody
 // changes a range before it is kept; nothing but leaves is taken under it, and no second record's.

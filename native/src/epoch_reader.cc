@@ -16,8 +16,8 @@ namespace covault {
 
 namespace {
 
-// Attempts where changes go on while something is read; each of them needs a first change of the very thing that is read,
-// of which there are few.
+// Attempts where changes go on while something is read; each of them needs a first change of the very thing that is
+// read, of which there are few.
 constexpr int kAttemptsMax = 64;
 
 FileDescriptor duplicate(int fd) { return FileDescriptor(fcntl(fd, F_DUPFD_CLOEXEC, 0)); }

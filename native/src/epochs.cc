@@ -107,6 +107,7 @@ OpenedEpoch Epochs::open(const std::function<void()>& at_cut) {
   });
   opened.held_ns = held.longest_ns;
   opened.attempts = held.attempts;
+  if (!held.done) opened.error = EBUSY;
   const std::lock_guard lock(mutex_);
   if (held_ns_.size() < kHeldKept) held_ns_.push_back(0);
   held_ns_[opened_ % kHeldKept] = held.longest_ns;
@@ -125,8 +126,7 @@ void Epochs::close(uint64_t id) {
 // A layer is needed by its own epoch and by all older ones.
 void Epochs::drop_unneeded_locked() {
   const auto is_needed = [this](const std::shared_ptr<EpochLayer>& layer) {
-    return std::any_of(open_.begin(), open_.end(),
-                       [&](const OpenEpoch& epoch) { return epoch.id <= layer->epoch(); });
+    return std::any_of(open_.begin(), open_.end(), [&](const OpenEpoch& epoch) { return epoch.id <= layer->epoch(); });
   };
   std::erase_if(layers_, [&](const auto& layer) { return !is_needed(layer); });
   if (layers_.empty()) active_.store(false, std::memory_order_release);

@@ -1,8 +1,8 @@
-// Epochs: moments of a data directory that stay readable while it goes on changing. How they are made, what changes must
-// preserve, and what that costs. `docs/design/cut.md` has the promises and the reasons.
+// Epochs: moments of a data directory that stay readable while it goes on changing. How they are made, what changes
+// must preserve, and what that costs. `docs/design/cut.md` has the promises and the reasons.
 //
-// Every change holds a pass of the gate and, if `active()`, tells what it is about to change, before it does. What cannot
-// be preserved (no space, an error) makes all open epochs fail; the change goes on.
+// Every change holds a pass of the gate and, if `active()`, tells what it is about to change, before it does. What
+// cannot be preserved (no space, an error) makes all open epochs fail; the change goes on.
 //
 // Lock order: `mutex_` is a leaf. For records and shards see epoch_layer.h.
 #ifndef COVAULT_EPOCHS_H_
@@ -39,10 +39,10 @@ struct EpochOptions {
 
 struct OpenedEpoch {
   uint64_t id = 0;
-  int64_t time_ns = 0;      // of the cut, since 1970
-  uint64_t held_ns = 0;     // the longest time for which changes were held up
+  int64_t time_ns = 0;   // of the cut, since 1970
+  uint64_t held_ns = 0;  // the longest time for which changes were held up
   unsigned attempts = 0;
-  int error = 0;            // then nothing is open
+  int error = 0;  // then nothing is open
 };
 
 struct EpochStatistics {
@@ -51,15 +51,15 @@ struct EpochStatistics {
     uint64_t age_ms = 0;
   };
   std::vector<Open> open;
-  uint64_t opened = 0;           // since the start
+  uint64_t opened = 0;  // since the start
   uint64_t failed = 0;
-  uint64_t space_bytes = 0;      // preserved now
+  uint64_t space_bytes = 0;  // preserved now
   uint64_t space_bytes_max = 0;
   uint64_t memory_bytes = 0;
   uint64_t kept_descriptors = 0;
-  bool shares_blocks = false;    // of the newest: by reflink
-  uint64_t held_last_ns = 0;     // changes were held up by the last cut
-  uint64_t held_p50_ns = 0;      // … by the last thousand
+  bool shares_blocks = false;  // of the newest: by reflink
+  uint64_t held_last_ns = 0;   // changes were held up by the last cut
+  uint64_t held_p50_ns = 0;    // … by the last thousand
   uint64_t held_p99_ns = 0;
   uint64_t held_max_ns = 0;
 };
@@ -128,7 +128,7 @@ class Epochs {
 
   Gate gate_;
   std::atomic<bool> active_ = false;
-  mutable std::mutex mutex_;  // guards what follows
+  mutable std::mutex mutex_;                         // guards what follows
   std::vector<std::shared_ptr<EpochLayer>> layers_;  // oldest first
   std::vector<OpenEpoch> open_;
   std::vector<std::pair<uint64_t, std::string>> failures_;  // of the last few

@@ -2,8 +2,9 @@
 // change is wholly before the cut or wholly after it.
 //
 // Passing costs two additions to a counter that few threads share. Whoever closes the gate waits for the changes under
-// way; a change that hangs on a slow disk must not hold up all others meanwhile, so the gate opens again after
-// `patience` and is closed anew a little later, when that change may be done.
+// way; a change that hangs on a slow disk must not hold up all others meanwhile, so the gate opens again after a few
+// milliseconds and is closed anew a little later, when that change may be done. Where changes are always slow, patience
+// grows, and ends.
 #ifndef COVAULT_GATE_H_
 #define COVAULT_GATE_H_
 
@@ -36,9 +37,10 @@ class Gate {
   struct Held {
     uint64_t longest_ns = 0;  // the longest time in one piece for which the gate was closed
     unsigned attempts = 0;
+    bool done = false;
   };
 
-  // Runs `act`, which must be short, while no change is under way.
+  // Runs `act`, which must be short, while no change is under way. Not done: some change did not end in about a minute.
   template <typename Act>
   Held alone(Act act) {
     const std::lock_guard lock(closer_);
@@ -47,25 +49,24 @@ class Gate {
       held.attempts++;
       const auto closed_at = Clock::now();
       closed_.store(true, std::memory_order_seq_cst);
-      const bool is_patient = held.attempts >= kAttemptsMax;
-      const bool empty = wait_until_empty(closed_at + (is_patient ? kPatienceMax : kPatience));
-      if (empty) act();
+      const auto patience = kPatience * (1 << (held.attempts / kAttemptsEach));
+      held.done = wait_until_empty(closed_at + patience);
+      if (held.done) act();
       closed_.store(false, std::memory_order_seq_cst);
       closed_.notify_all();
       const auto ns = std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now() - closed_at).count();
       held.longest_ns = std::max(held.longest_ns, static_cast<uint64_t>(ns));
-      if (empty) return held;
-      std::this_thread::sleep_for(kPause);
+      if (held.done || held.attempts >= kAttemptsMax) return held;
+      std::this_thread::sleep_for(patience / 2);
     }
   }
 
  private:
   static constexpr size_t kLanes = 16;
   static constexpr auto kPatience = std::chrono::milliseconds(8);
-  static constexpr auto kPause = std::chrono::milliseconds(4);
-  // After so many attempts (about two seconds of them) the cut is worth a longer wait.
-  static constexpr unsigned kAttemptsMax = 160;
-  static constexpr auto kPatienceMax = std::chrono::seconds(60);
+  // After so many attempts patience is doubled, up to two seconds.
+  static constexpr unsigned kAttemptsEach = 8;
+  static constexpr unsigned kAttemptsMax = 72;
   static constexpr auto kLook = std::chrono::microseconds(20);
 
   struct alignas(64) Lane {

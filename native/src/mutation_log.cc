@@ -240,8 +240,8 @@ void MutationLog::settle_open_ranges_locked(const Record& record, size_t positio
   open_range_next_ = (open_range_next_ + 1) % kOpenRanges;
 }
 
-// What a full log keeps beside its chunks becomes a chunk of its own, so that the cut can stand behind it. There are few
-// cuts, so the bound is passed by little.
+// What a full log keeps beside its chunks becomes a chunk of its own, so that the cut can stand behind it. There are
+// few cuts, so the bound is passed by little.
 void MutationLog::append_cut_locked(const Record& record) {
   if (everything_ || !coarse_.empty()) {
     Chunk chunk = coarse_chunk_locked();

@@ -157,9 +157,10 @@ int PassthroughHandler::set_size(const Request& request, const wire::SetattrIn& 
   const bool by_handle = (in.valid & wire::kSetHandle) != 0;
   int result = 0;
   if (lease->access == Access::kReadWrite) {
-    result = by_handle || size == 0
-                 ? changes_.size(subject, in.size, [&] { return ftruncate(lease->fd.get(), size); })
-                 : changes_.size(subject, in.size, [&] { return truncate(through_proc(lease->fd.get()).c_str(), size); });
+    result =
+        by_handle || size == 0
+            ? changes_.size(subject, in.size, [&] { return ftruncate(lease->fd.get(), size); })
+            : changes_.size(subject, in.size, [&] { return truncate(through_proc(lease->fd.get()).c_str(), size); });
   } else if (by_handle || size == 0) {
     int error = 0;
     const Lease writable = file(request.node, 0, Access::kReadWrite, &error);
@@ -179,7 +180,8 @@ int PassthroughHandler::set_size(const Request& request, const wire::SetattrIn& 
   return 0;
 }
 
-int PassthroughHandler::set_times(uint64_t node, const wire::SetattrIn& in, const Subject& subject, const Lease& lease) {
+int PassthroughHandler::set_times(uint64_t node, const wire::SetattrIn& in, const Subject& subject,
+                                  const Lease& lease) {
   const auto time = [&in](uint32_t set, uint32_t now, uint64_t seconds, uint32_t ns) {
     timespec result{.tv_sec = 0, .tv_nsec = UTIME_OMIT};
     if ((in.valid & now) != 0) {
@@ -198,7 +200,9 @@ int PassthroughHandler::set_times(uint64_t node, const wire::SetattrIn& in, cons
 }
 
 void PassthroughHandler::restore_time(uint64_t node, int fd) const {
-  const auto equal = [](const timespec& a, const timespec& b) { return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec; };
+  const auto equal = [](const timespec& a, const timespec& b) {
+    return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
+  };
   std::optional<timespec> kept = kept_times_.of(node);
   while (kept.has_value()) {
     const timespec times[2] = {{.tv_sec = 0, .tv_nsec = UTIME_OMIT}, *kept};

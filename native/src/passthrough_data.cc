@@ -15,7 +15,8 @@ namespace covault {
 
 namespace {
 
-constexpr size_t kNarrowCopyMax = 0x7ffff000;  // what fits into the older answer of COPY_FILE_RANGE
+// What one COPY_FILE_RANGE does at most: it must not hold up a cut for long, and whoever asked for more asks again.
+constexpr size_t kCopyMax = 64 * 1024 * 1024;
 
 // All of `content`, unless an error stops it; a part that was written counts.
 ssize_t write_all(int fd, Bytes content, off_t offset) {
@@ -162,8 +163,7 @@ Outcome PassthroughHandler::lseek(const Request& request, const wire::LseekIn& i
   const auto write_out = [&](off_t offset, off_t length) {
     return notifier_ == nullptr || notifier_->write_out(request.node, offset, length);
   };
-  const off_t offset =
-      seek_written(static_cast<off_t>(in.offset), static_cast<int>(in.whence), seek, write_out);
+  const off_t offset = seek_written(static_cast<off_t>(in.offset), static_cast<int>(in.whence), seek, write_out);
   if (offset < 0) return static_cast<Outcome>(-offset);
   reply.put(wire::LseekOut{.offset = static_cast<uint64_t>(offset)});
   return 0;
@@ -181,7 +181,7 @@ Outcome PassthroughHandler::copy_file_range(const Request& request, const wire::
   const Subject file{key(in.node_out), to->fd.get()};
   off_t offset_in = static_cast<off_t>(in.offset_in);
   off_t offset_out = static_cast<off_t>(in.offset_out);
-  const size_t length = wide ? in.length : std::min<size_t>(in.length, kNarrowCopyMax);
+  const size_t length = std::min<size_t>(in.length, kCopyMax);
   const auto pass = changes_.enter();
   const ssize_t count = changes_.content(file, in.offset_out, length, [&] {
     return ::copy_file_range(from->fd.get(), &offset_in, to->fd.get(), &offset_out, length,

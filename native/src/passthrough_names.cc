@@ -84,8 +84,9 @@ Outcome PassthroughHandler::symlink(const Request& request, std::string_view nam
   if (parent == nullptr) return error;
   create_as(request, 0);
   const auto pass = changes_.enter();
-  changes_.creates({key(request.node), parent->fd.get()}, name);
-  if (symlinkat(c_string(target), parent->fd.get(), c_string(name)) != 0) return errno;
+  const Subject directory{key(request.node), parent->fd.get()};
+  const auto act = [&] { return symlinkat(c_string(target), directory.fd, c_string(name)); };
+  if (changes_.make(directory, name, act) < 0) return errno;
   return reply_created(parent, request.node, name, reply);
 }
 
@@ -96,8 +97,9 @@ Outcome PassthroughHandler::mkdir(const Request& request, const wire::MkdirIn& i
   if (parent == nullptr) return error;
   create_as(request, in.umask);
   const auto pass = changes_.enter();
-  changes_.creates({key(request.node), parent->fd.get()}, name);
-  if (mkdirat(parent->fd.get(), c_string(name), in.mode) != 0) return errno;
+  const Subject directory{key(request.node), parent->fd.get()};
+  const auto act = [&] { return mkdirat(directory.fd, c_string(name), in.mode); };
+  if (changes_.make(directory, name, act) < 0) return errno;
   return reply_created(parent, request.node, name, reply);
 }
 
@@ -108,8 +110,9 @@ Outcome PassthroughHandler::mknod(const Request& request, const wire::MknodIn& i
   if (parent == nullptr) return error;
   create_as(request, in.umask);
   const auto pass = changes_.enter();
-  changes_.creates({key(request.node), parent->fd.get()}, name);
-  if (mknodat(parent->fd.get(), c_string(name), in.mode, decode_device(in.rdev)) != 0) return errno;
+  const Subject directory{key(request.node), parent->fd.get()};
+  const auto act = [&] { return mknodat(directory.fd, c_string(name), in.mode, decode_device(in.rdev)); };
+  if (changes_.make(directory, name, act) < 0) return errno;
   return reply_created(parent, request.node, name, reply);
 }
 
@@ -144,11 +147,12 @@ Outcome PassthroughHandler::create(const Request& request, const wire::CreateIn&
   if (parent == nullptr) return error;
   create_as(request, in.umask);
   const auto pass = changes_.enter();
-  changes_.creates({key(request.node), parent->fd.get()}, name);
+  const Subject directory{key(request.node), parent->fd.get()};
   // The kernel sends CREATE for names that it knows to be absent. Should there be one (made beside the mount), it
   // learns of it from EEXIST.
-  FileDescriptor fd(
-      openat(parent->fd.get(), c_string(name), O_CREAT | O_EXCL | O_RDWR | O_NOFOLLOW | O_CLOEXEC, in.mode & 07777));
+  FileDescriptor fd(changes_.make(directory, name, [&] {
+    return openat(directory.fd, c_string(name), O_CREAT | O_EXCL | O_RDWR | O_NOFOLLOW | O_CLOEXEC, in.mode & 07777);
+  }));
   if (!fd.is_open()) return errno;
   return reply_created_open(std::move(fd), parent, request, name, reply);
 }
@@ -182,8 +186,7 @@ Outcome PassthroughHandler::link(const Request& request, uint64_t node, std::str
   };
   if (before.st_nlink == 0) {
     // The first name of a file made with O_TMPFILE.
-    changes_.creates(directory, name);
-    if (act() != 0) return errno;
+    if (changes_.make(directory, name, act) != 0) return errno;
     changes_.created(Nodes::key_of(before), key(request.node), name);
   } else if (changes_.link({Nodes::key_of(before), source->fd.get()}, directory, name, act) != 0) {
     return errno;
@@ -239,12 +242,11 @@ Outcome PassthroughHandler::rename(const Request& request, std::string_view name
   }
   if ((flags & RENAME_WHITEOUT) != 0) create_as(request, 0);
   const auto pass = changes_.enter();
-  const int result = changes_.rename(
-      moved, {key(request.node), from->fd.get()}, name, {key(new_parent), to->fd.get()}, new_name,
-      replaces || (target && exchange) ? &replaced : nullptr, exchange, [&] {
-        return static_cast<int>(
-            syscall(SYS_renameat2, from->fd.get(), c_string(name), to->fd.get(), c_string(new_name), flags));
-      });
+  const int result = changes_.rename(moved, {key(request.node), from->fd.get()}, name, {key(new_parent), to->fd.get()},
+                                     new_name, replaces || (target && exchange) ? &replaced : nullptr, exchange, [&] {
+                                       return static_cast<int>(syscall(SYS_renameat2, from->fd.get(), c_string(name),
+                                                                       to->fd.get(), c_string(new_name), flags));
+                                     });
   if (result != 0) {
     error = errno;
     if (replaces) nodes_->not_unlinked(replaced);

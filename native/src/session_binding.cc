@@ -83,7 +83,8 @@ bool SessionObject::take_passthrough_options(const Napi::Object& options) {
   passthrough.mutations = wrapped->log();
   passthrough.epochs.spare_directory = text_of(options.Get("spareDirectory"));
   const Napi::Value space = options.Get("cutSpaceBytes");
-  if (space.IsNumber()) passthrough.epochs.space_bytes_max = static_cast<uint64_t>(space.As<Napi::Number>().Int64Value());
+  if (space.IsNumber())
+    passthrough.epochs.space_bytes_max = static_cast<uint64_t>(space.As<Napi::Number>().Int64Value());
   std::string error;
   passthrough_ = make_passthrough(passthrough, &error);
   if (passthrough_ == nullptr) {
@@ -190,7 +191,8 @@ Napi::Value SessionObject::open_epoch(const Napi::CallbackInfo& info) {
   bool lossless = false;
   const uint64_t number = info[0].IsBigInt() ? info[0].As<Napi::BigInt>().Uint64Value(&lossless) : 0;
   if (epochs_ == nullptr || !lossless) {
-    Napi::TypeError::New(info.Env(), "openEpoch(number: bigint), of a live data directory").ThrowAsJavaScriptException();
+    Napi::TypeError::New(info.Env(), "openEpoch(number: bigint), of a live data directory")
+        .ThrowAsJavaScriptException();
     return info.Env().Undefined();
   }
   const auto opened = std::make_shared<OpenedEpoch>();

@@ -34,16 +34,16 @@ class SessionObject final : public Napi::ObjectWrap<SessionObject>, public Closa
   void close_now() override;
 
  private:
-  Napi::Value start(const Napi::CallbackInfo& info);     // start(): Promise<string>: "" or what went wrong
-  Napi::Value stop(const Napi::CallbackInfo& info);      // stop(): Promise<void>; idempotent
-  void close(const Napi::CallbackInfo& info);            // close(): now, for the end of the process; idempotent
-  Napi::Value counters(const Napi::CallbackInfo& info);  // counters(): object
-  Napi::Value requests(const Napi::CallbackInfo& info);  // requests(): object[], of a tree
+  Napi::Value start(const Napi::CallbackInfo& info);             // start(): Promise<string>: "" or what went wrong
+  Napi::Value stop(const Napi::CallbackInfo& info);              // stop(): Promise<void>; idempotent
+  void close(const Napi::CallbackInfo& info);                    // close(): now, for the end of the process; idempotent
+  Napi::Value counters(const Napi::CallbackInfo& info);          // counters(): object
+  Napi::Value requests(const Napi::CallbackInfo& info);          // requests(): object[], of a tree
   Napi::Value open_epoch(const Napi::CallbackInfo& info);        // openEpoch(number: bigint): Promise<object>
-  void close_epoch(const Napi::CallbackInfo& info);             // closeEpoch(id: number); idempotent
-  Napi::Value epoch_failure(const Napi::CallbackInfo& info);    // epochFailure(id: number): string
+  void close_epoch(const Napi::CallbackInfo& info);              // closeEpoch(id: number); idempotent
+  Napi::Value epoch_failure(const Napi::CallbackInfo& info);     // epochFailure(id: number): string
   Napi::Value epoch_statistics(const Napi::CallbackInfo& info);  // epochStatistics(): object
-  void answer(const Napi::CallbackInfo& info);           // answer(id: number, errno: number, payload?: Uint8Array)
+  void answer(const Napi::CallbackInfo& info);  // answer(id: number, errno: number, payload?: Uint8Array)
 
   bool take_passthrough_options(const Napi::Object& options);
   void take_forward_options(Napi::Env env, const Napi::Object& options);

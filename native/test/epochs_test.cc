@@ -42,8 +42,9 @@ class World {
 
   void create(const std::string& name, const std::string& content) {
     const auto pass = changes->enter();
-    changes->creates({root_key_, root_.get()}, name);
-    const FileDescriptor file(openat(root_.get(), name.c_str(), O_CREAT | O_EXCL | O_RDWR, 0644));
+    const FileDescriptor file(changes->make({root_key_, root_.get()}, name, [&] {
+      return openat(root_.get(), name.c_str(), O_CREAT | O_EXCL | O_RDWR, 0644);
+    }));
     CHECK(file.is_open());
     changes->created(key_of(file.get()), root_key_, name);
     CHECK(pwrite(file.get(), content.data(), content.size(), 0) == static_cast<ssize_t>(content.size()));
@@ -53,9 +54,8 @@ class World {
   }
   void write(int file, uint64_t offset, const std::string& content) {
     const auto pass = changes->enter();
-    changes->content({key_of(file), file}, offset, content.size(), [&] {
-      return pwrite(file, content.data(), content.size(), static_cast<off_t>(offset));
-    });
+    changes->content({key_of(file), file}, offset, content.size(),
+                     [&] { return pwrite(file, content.data(), content.size(), static_cast<off_t>(offset)); });
   }
   void truncate(int file, uint64_t size) {
     const auto pass = changes->enter();
@@ -244,9 +244,8 @@ TEST("a change is wholly before a cut or wholly after it, and stays so while it 
         const auto pass = world.changes->enter();
         for (uint64_t quarter = 0; quarter < 4; quarter++) {
           const uint64_t offset = quarter * kQuarter + 10;
-          world.changes->content({{status.st_dev, status.st_ino}, file}, offset, piece.size(), [&] {
-            return pwrite(file, piece.data(), piece.size(), static_cast<off_t>(offset));
-          });
+          world.changes->content({{status.st_dev, status.st_ino}, file}, offset, piece.size(),
+                                 [&] { return pwrite(file, piece.data(), piece.size(), static_cast<off_t>(offset)); });
         }
       }
     });

@@ -28,7 +28,7 @@ export interface EpochSource {
    * perhaps what came afterwards.
    *
    * @param number chosen by the caller, so that it knows its own.
-   * @throws CovaultError `E_IO`, `E_NO_SPACE`.
+   * @throws CovaultError `E_IO`, `E_NO_SPACE`, `E_BUSY` if a change that is under way does not end.
    */
   openEpoch(number: bigint): Promise<Epoch>;
 }

@@ -7,7 +7,7 @@
  */
 import { closeSync, constants, fstatSync, openSync } from 'node:fs';
 import { systemClock } from '../core/clock.ts';
-import { CovaultError, ioError } from '../core/errors.ts';
+import { CovaultError, ioError, systemErrorCode } from '../core/errors.ts';
 import type { Mutation } from '../core/mutation.ts';
 import type { EngineCounters, EpochStatistics, MutationLogStatistics, SessionCounters } from './addon.ts';
 import type { Epoch, EpochSource } from './epoch.ts';
@@ -173,7 +173,10 @@ class DataDirectorySession implements MountSession {
     if (this.#mounted.isEnded) throw new CovaultError('E_MOUNT', `${this.mountpoint} is not mounted any more`);
     const { native } = this.#mounted;
     const { id, timeNs, heldNs } = await native.openEpoch(number).catch((error: unknown) => {
-      throw ioError(error, `keep what changes in ${this.mountpoint}`);
+      if (systemErrorCode(error) !== 'EBUSY') throw ioError(error, `keep what changes in ${this.mountpoint}`);
+      throw new CovaultError('E_BUSY', `a change of ${this.mountpoint} does not end, so that no cut can be made`, {
+        hint: 'see whether its disk is stuck',
+      });
     });
     await this.#delivery.deliverAll();
     const failure = () => native.epochFailure(id);

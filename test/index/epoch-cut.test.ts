@@ -3,10 +3,11 @@
  * there and while it is open. The mount is in this process, so that others must use it.
  */
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { mkdir, mkdtemp, realpath, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { type TestContext, test } from 'node:test';
 import { promisify } from 'node:util';
 import { systemClock } from '../../src/core/clock.ts';
@@ -14,7 +15,7 @@ import type { Cut } from '../../src/core/ports.ts';
 import { decodeRecipe, isBlock } from '../../src/core/recipe.ts';
 import { type DirectoryEntry, decodeTree, type TreeEntry } from '../../src/core/tree.ts';
 import type { Epoch, EpochSource } from '../../src/fs/epoch.ts';
-import { type MountSession, mountDataDirectory } from '../../src/fs/session.ts';
+import { type MountOptions, type MountSession, mountDataDirectory } from '../../src/fs/session.ts';
 import { type LiveIndex, openIndex } from '../../src/index/live-index.ts';
 import { needsMount } from '../support/requirements.ts';
 import { noise, testDomain } from './index-fixture.ts';
@@ -33,7 +34,9 @@ interface World {
   onOpened: (() => Promise<void>) | undefined;
 }
 
-async function openWorld(t: TestContext, options: { cutSpaceBytes?: number } = {}): Promise<World> {
+type WorldOptions = Pick<MountOptions, 'cutSpaceBytes' | 'mutationLog'>;
+
+async function openWorld(t: TestContext, options: WorldOptions = {}): Promise<World> {
   const path = await realpath(await mkdtemp(join(tmpdir(), 'covault-epoch-cut-')));
   const [data, mountpoint, state] = [join(path, 'data'), join(path, 'mountpoint'), join(path, 'state')];
   for (const each of [data, mountpoint, state]) await mkdir(each);
@@ -212,6 +215,67 @@ test('several cuts are made at once, and show moments in their order', { skip, t
     [...counts].sort((a, b) => a - b),
   );
 });
+
+test('after a log that was full the cut is of its moment all the same', { skip, timeout: 60_000 }, async (t) => {
+  const world = await openWorld(t, { mutationLog: { chunkBytes: 512, chunksMax: 2, coarseRecordsMax: 4 } });
+  await fill(world);
+  // More than the log holds, while nobody takes from it.
+  const making = world.sh('for i in $(seq 1 200); do mkdir p$i; echo $i > p$i/x; done; mv p7 q; rm -r p8; sync .');
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1500);
+  await making;
+  assert.ok(world.session.counters().mutations.coarsened > 0);
+  const again =
+    'for i in $(seq 181 200); do echo later > p$i/x; mv p$i r$i; done; rm -r q d; mkdir p8; echo new > p8/y';
+  world.onOpened = () => world.sh(again);
+  const cut = await world.index.openCut();
+  const seen = await sight(world.index, cut);
+  const names = Object.keys(seen).filter((path) => path.endsWith('/x'));
+  assert.equal(names.length, 199);
+  for (const path of names) assert.equal(seen[path], path === 'q/x' ? '7\n' : `${path.slice(1, -2)}\n`, path);
+  assert.deepEqual([seen.p7, seen.p8, seen['d/f']?.length], [undefined, undefined, 50]);
+  await cut.close();
+});
+
+test('stores to mapped pages are in if they came before, and only then', { skip, timeout: 60_000 }, async (t) => {
+  const world = await openWorld(t);
+  await fill(world);
+  const mapped = await mapIn(t, join(world.mountpoint, 'a'));
+  await mapped.store(30_000, 'before');
+  world.onOpened = async () => {
+    await mapped.store(30_000, 'after!');
+    await mapped.store(0, 'after!');
+    await mapped.flush();
+  };
+  const cut = await world.index.openCut();
+  const { a = '' } = await sight(world.index, cut);
+  assert.equal(a.slice(30_000, 30_006), 'before');
+  assert.equal(a.slice(0, 6), noise(1, 6).toString('latin1'));
+  await cut.close();
+});
+
+/** A process that has mapped a file. */
+async function mapIn(t: TestContext, path: string) {
+  const program = [
+    'import mmap, sys',
+    "file = open(sys.argv[1], 'r+b')",
+    'pages = mmap.mmap(file.fileno(), 0)',
+    "print('mapped', flush=True)",
+    'for line in sys.stdin:',
+    '    offset, text = line.split()',
+    "    if text == '-': pages.flush()",
+    '    else: pages[int(offset):int(offset) + len(text)] = text.encode()',
+    "    print('done', flush=True)",
+  ];
+  const child = spawn('python3', ['-c', program.join('\n'), path], { stdio: ['pipe', 'pipe', 'inherit'] });
+  t.after(() => child.kill());
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  await lines.next();
+  const tell = async (line: string) => {
+    child.stdin.write(`${line}\n`);
+    await lines.next();
+  };
+  return { store: (offset: number, text: string) => tell(`${offset} ${text}`), flush: () => tell('0 -') };
+}
 
 test('an interrupted cut leaves no epoch, and the index goes on', { skip, timeout: 60_000 }, async (t) => {
   const world = await openWorld(t);
