@@ -36,12 +36,12 @@ async function begin(): Promise<void> {
   opened = { epoch, report: { flushMs: flushLastMs, heldMs: epoch.heldNs / 1e6 } };
 }
 
-function end(): CutReport {
+async function end(): Promise<CutReport> {
   if (!opened) throw new Error('no cut is open');
   const { epoch, report } = opened;
   const keptBytes = session.counters().cuts.spaceBytes;
   const failure = epoch.failure();
-  epoch.close();
+  await epoch.close();
   opened = undefined;
   return { ...report, keptBytes, failure };
 }
@@ -51,12 +51,12 @@ async function obey(order: Order): Promise<CutReport | undefined> {
     case 'cut':
       await begin();
       await delay(order.openMs);
-      return end();
+      return await end();
     case 'open':
       await begin();
       return undefined;
     case 'close':
-      return end();
+      return await end();
     case 'stop':
       await session.unmount({ lazy: true });
       return undefined;

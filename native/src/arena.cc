@@ -73,8 +73,9 @@ uint64_t Arena::place_for(uint64_t bytes) { return next_.fetch_add(round_up(byte
 int Arena::keep(int source, uint64_t start, uint64_t end, std::vector<Extents::Piece>* pieces) {
   if (shares_.load(std::memory_order_relaxed) != Shares::kNo) {
     const int error = share(source, start, end, pieces);
-    if (error != EOPNOTSUPP) return error;
-    shares_.store(Shares::kNo, std::memory_order_relaxed);
+    if (error == EOPNOTSUPP) shares_.store(Shares::kNo, std::memory_order_relaxed);
+    // Some files cannot share blocks where others can, and one may be growing just now.
+    if (error != EOPNOTSUPP && error != EINVAL) return error;
   }
   return copy(source, start, end, pieces);
 }
@@ -97,7 +98,7 @@ int Arena::share(int source, uint64_t start, uint64_t end, std::vector<Extents::
     const int error = errno;
     charged_.fetch_sub(until - start);
     space_->give(until - start);
-    const bool cannot = error == EOPNOTSUPP || error == ENOTTY || error == EXDEV || error == EINVAL || error == ENOSYS;
+    const bool cannot = error == EOPNOTSUPP || error == ENOTTY || error == EXDEV || error == ENOSYS;
     return cannot ? EOPNOTSUPP : error;
   }
   shares_.store(Shares::kYes, std::memory_order_relaxed);

@@ -68,7 +68,8 @@ class Arena {
 
   int charge(uint64_t bytes);
   uint64_t place_for(uint64_t bytes);
-  // Shares the blocks of a range; EOPNOTSUPP if that is not possible.
+  // Shares the blocks of a range; EOPNOTSUPP if that is not possible here, EINVAL if not
+  // with this file.
   int share(int source, uint64_t start, uint64_t end, std::vector<Extents::Piece>* pieces);
   int copy(int source, uint64_t start, uint64_t end, std::vector<Extents::Piece>* pieces);
   int copy_data(int source, uint64_t start, uint64_t end, std::vector<Extents::Piece>* pieces);

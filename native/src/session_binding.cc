@@ -205,8 +205,14 @@ Napi::Value SessionObject::open_epoch(const Napi::CallbackInfo& info) {
   });
 }
 
-void SessionObject::close_epoch(const Napi::CallbackInfo& info) {
-  if (epochs_ != nullptr) epochs_->close(static_cast<uint64_t>(info[0].As<Napi::Number>().Int64Value()));
+// Giving back what was kept may take the file system a while.
+Napi::Value SessionObject::close_epoch(const Napi::CallbackInfo& info) {
+  const uint64_t id = static_cast<uint64_t>(info[0].As<Napi::Number>().Int64Value());
+  const auto work = [epochs = epochs_, id] {
+    if (epochs != nullptr) epochs->close(id);
+    return 0;
+  };
+  return Environment::of(info.Env()).run(work, "closeEpoch", mountpoint_);
 }
 
 Napi::Value SessionObject::epoch_failure(const Napi::CallbackInfo& info) {

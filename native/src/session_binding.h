@@ -40,7 +40,7 @@ class SessionObject final : public Napi::ObjectWrap<SessionObject>, public Closa
   Napi::Value counters(const Napi::CallbackInfo& info);          // counters(): object
   Napi::Value requests(const Napi::CallbackInfo& info);          // requests(): object[], of a tree
   Napi::Value open_epoch(const Napi::CallbackInfo& info);        // openEpoch(number: bigint): Promise<object>
-  void close_epoch(const Napi::CallbackInfo& info);              // closeEpoch(id: number); idempotent
+  Napi::Value close_epoch(const Napi::CallbackInfo& info);       // closeEpoch(id: number): Promise<void>; idempotent
   Napi::Value epoch_failure(const Napi::CallbackInfo& info);     // epochFailure(id: number): string
   Napi::Value epoch_statistics(const Napi::CallbackInfo& info);  // epochStatistics(): object
   void answer(const Napi::CallbackInfo& info);  // answer(id: number, errno: number, payload?: Uint8Array)

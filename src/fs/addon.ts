@@ -237,7 +237,7 @@ export interface NativeSession {
   counters(): SessionCounters;
   /** Makes a cut of a live data directory; `number` stands in the mutations at that moment. */
   openEpoch(number: bigint): Promise<OpenedEpoch>;
-  closeEpoch(id: number): void;
+  closeEpoch(id: number): Promise<void>;
   epochFailure(id: number): string;
   epochStatistics(): EpochStatistics;
   /** All requests that wait; none = `onRequests` comes with the next one. */

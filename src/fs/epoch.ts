@@ -17,8 +17,8 @@ export interface Epoch {
   readonly heldNs: number;
   /** Why it cannot be read any more; empty while it can. */
   failure(): string;
-  /** Idempotent. */
-  close(): void;
+  /** Gives back what was kept. Idempotent. */
+  close(): Promise<void>;
 }
 
 /** Makes epochs of one data directory. */

@@ -147,8 +147,8 @@ class HeldCut implements Cut {
     this.#blocks?.close();
     this.#view?.done();
     this.#view = undefined;
-    this.#epoch?.close();
     this.#onClose(this.id);
+    await this.#epoch?.close();
   }
 }
 

@@ -132,7 +132,7 @@ async function letGo({ loop, state, hashing }: LevelTools, epoch: Epoch): Promis
   };
   // A loop that has ended asks for nothing any more.
   if (state.epoch === epoch) await loop.run(end).catch(() => undefined);
-  epoch.close();
+  await epoch.close();
 }
 
 /** @throws CovaultError `E_NO_SPACE` if what changes could not be kept for the cut any more. */

@@ -73,7 +73,7 @@ async function perform(request: DaemonRequest): Promise<unknown> {
     case 'openEpoch':
       return await openEpoch();
     case 'closeEpoch':
-      epochs.get(request.epoch)?.close();
+      await epochs.get(request.epoch)?.close();
       return undefined;
     case 'epochFailure':
       return epochs.get(request.epoch)?.failure();
