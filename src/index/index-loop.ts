@@ -12,8 +12,8 @@ import type { Hashing } from './hashing.ts';
 import { lookAt } from './looking.ts';
 import type { Marker, MutationQueue } from './mutation-queue.ts';
 import { isDirectory } from './names.ts';
-import { listLater, replay } from './replay.ts';
-import type { Scanner } from './scanner.ts';
+import { doubt, listLater, replay } from './replay.ts';
+import { findUnreachable, type Scanner } from './scanner.ts';
 import type { IndexState } from './state.ts';
 import { Touched } from './touched.ts';
 import { updateTrees } from './trees.ts';
@@ -29,7 +29,11 @@ const orphansMax = 1024;
 const looksMax = 5;
 
 /** At a cut nothing moves about: what is not found after so many looks and listings is missing. */
-const searchesMax = 24;
+const searchesMax = 32;
+
+/** With this search everything is listed, and with that one what nothing leads to is forgotten. */
+const listingSearch = 12;
+const sweepingSearch = 18;
 
 /** Milliseconds between two turns when there is nothing to do but to wait for files to come to rest. */
 const pauseMs = 100;
@@ -223,15 +227,29 @@ export class IndexLoop {
     const isMissing = this.#deferred.count + scanner.laterCount + hashing.goneCount > 0;
     if (isMissing && state.epoch && state.epoch.failure() === '' && marker.searches < searchesMax) {
       marker.searches++;
-      await this.#apply([]);
-      this.#listInstead();
-      hashing.beginUrgent();
+      await this.#search(marker.searches);
       return true;
     }
     queue.removeMarker(marker);
     if (this.#deferred.count > 0 || scanner.laterCount > 0) marker.reached('names');
     else marker.reached(hashing.goneCount > 0 ? 'contents' : 'nothing');
     return true;
+  }
+
+  /**
+   * What is not where the index has it is looked for again, then listed; at last everything is listed. At a cut nothing
+   * moves, so that this ends with what was there.
+   */
+  async #search(searches: number): Promise<void> {
+    const { hashing, state } = this.#options;
+    if (searches === listingSearch) doubt(state, state.root, true);
+    if (searches === sweepingSearch) {
+      await findUnreachable(state, () => new Promise((resolve) => setImmediate(resolve)));
+      await forgetOrphans(state);
+    }
+    await this.#apply([]);
+    this.#listInstead();
+    hashing.beginUrgent();
   }
 
   /** Work that is done when there is no other. */
