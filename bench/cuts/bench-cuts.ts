@@ -56,6 +56,8 @@ interface Held {
   failed: number;
   /** Milliseconds. */
   heldMs: Spread;
+  /** The longest that any change waited. */
+  waitedMaxMs: number;
   flushMs: Spread;
   /** Writes that fio made meanwhile, per second, and the archives unpacked. */
   writesPerSecond: number;
@@ -85,6 +87,7 @@ async function underLoad(
     cuts,
     failed: reports.filter(({ failure }) => failure !== '').length,
     heldMs: spread(reports.map(({ heldMs }) => heldMs)),
+    waitedMaxMs: reports.at(-1)?.waitedMaxMs ?? 0,
     flushMs: spread(reports.map(({ flushMs }) => flushMs)),
     writesPerSecond: load.writes / seconds,
     archives: load.archives,
@@ -193,6 +196,7 @@ function print(held: Held, first: FirstWrites): void {
   const { bareUs, withoutCutUs, firstUs, againUs } = first;
   process.stderr.write(`${held.cuts} cuts, ${held.failed} failed, under ${Math.round(held.writesPerSecond)} writes a second
   changes held up   ${line(held.heldMs)}
+  longest wait      ${held.waitedMaxMs.toFixed(2)} ms of any change
   kernel's flush    ${line(held.flushMs)}
   kept at most      ${held.keptMibMax.toFixed(1)} MiB; ${held.archives} archives unpacked
 a write of 4 KiB, each in another 64 KiB

@@ -12,6 +12,8 @@ export type Order = { kind: 'cut'; openMs: number } | { kind: 'open' } | { kind:
 export interface CutReport {
   flushMs: number;
   heldMs: number;
+  /** The longest that one change waited so far. */
+  waitedMaxMs: number;
   /** Content kept when it was closed, bytes. */
   keptBytes: number;
   /** Why it failed while it was open, or empty. */
@@ -39,11 +41,11 @@ async function begin(): Promise<void> {
 async function end(): Promise<CutReport> {
   if (!opened) throw new Error('no cut is open');
   const { epoch, report } = opened;
-  const keptBytes = session.counters().cuts.spaceBytes;
+  const { spaceBytes: keptBytes, waitedMaxNs } = session.counters().cuts;
   const failure = epoch.failure();
   await epoch.close();
   opened = undefined;
-  return { ...report, keptBytes, failure };
+  return { ...report, waitedMaxMs: waitedMaxNs / 1e6, keptBytes, failure };
 }
 
 async function obey(order: Order): Promise<CutReport | undefined> {

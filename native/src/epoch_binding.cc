@@ -169,6 +169,7 @@ Napi::Object epoch_statistics_object(Napi::Env env, const EpochStatistics& stati
   set("heldP50Ns", statistics.held_p50_ns);
   set("heldP99Ns", statistics.held_p99_ns);
   set("heldMaxNs", statistics.held_max_ns);
+  set("waitedMaxNs", statistics.waited_max_ns);
   return result;
 }
 

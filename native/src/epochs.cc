@@ -167,6 +167,7 @@ EpochStatistics Epochs::statistics() const {
   result.space_bytes_max = space_->max();
   result.memory_bytes = budget_->space.used();
   result.kept_descriptors = kept_->load();
+  result.waited_max_ns = gate_.longest_wait_ns();
   std::vector<uint64_t> sorted;
   {
     const std::lock_guard lock(mutex_);

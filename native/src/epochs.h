@@ -62,6 +62,7 @@ struct EpochStatistics {
   uint64_t held_p50_ns = 0;    // … by the last thousand
   uint64_t held_p99_ns = 0;
   uint64_t held_max_ns = 0;
+  uint64_t waited_max_ns = 0;  // the longest that one change waited for a cut, since the start
 };
 
 class Epochs {

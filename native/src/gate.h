@@ -61,6 +61,9 @@ class Gate {
     }
   }
 
+  // The longest time that any change has waited so far, over several attempts if it was so unlucky.
+  uint64_t longest_wait_ns() const { return longest_wait_ns_.load(std::memory_order_relaxed); }
+
  private:
   static constexpr size_t kLanes = 16;
   static constexpr auto kPatience = std::chrono::milliseconds(8);
@@ -76,11 +79,24 @@ class Gate {
   size_t enter() {
     static std::atomic<size_t> next = 0;
     thread_local const size_t lane = next.fetch_add(1, std::memory_order_relaxed) % kLanes;
+    Clock::time_point waiting_since;
     while (true) {
       lanes_[lane].inside.fetch_add(1, std::memory_order_seq_cst);
-      if (!closed_.load(std::memory_order_seq_cst)) return lane;
+      if (!closed_.load(std::memory_order_seq_cst)) {
+        if (waiting_since != Clock::time_point()) note_wait(waiting_since);
+        return lane;
+      }
       lanes_[lane].inside.fetch_sub(1, std::memory_order_release);
+      if (waiting_since == Clock::time_point()) waiting_since = Clock::now();
       closed_.wait(true, std::memory_order_acquire);
+    }
+  }
+
+  void note_wait(Clock::time_point since) {
+    const auto ns = std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now() - since).count();
+    uint64_t longest = longest_wait_ns_.load(std::memory_order_relaxed);
+    while (static_cast<uint64_t>(ns) > longest &&
+           !longest_wait_ns_.compare_exchange_weak(longest, static_cast<uint64_t>(ns))) {
     }
   }
 
@@ -100,6 +116,7 @@ class Gate {
 
   std::array<Lane, kLanes> lanes_;
   std::atomic<bool> closed_ = false;
+  std::atomic<uint64_t> longest_wait_ns_ = 0;
   std::mutex closer_;  // one at a time
 };
 

@@ -135,6 +135,8 @@ export interface EpochStatistics {
   heldP50Ns: number;
   heldP99Ns: number;
   heldMaxNs: number;
+  /** The longest that one change waited for a cut, since the mount was made. */
+  waitedMaxNs: number;
 }
 
 export interface OpenedEpoch {
