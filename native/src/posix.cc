@@ -194,6 +194,18 @@ int set_times(const NodeReference& node, std::optional<int64_t> atime_ns, std::o
   return utimensat(AT_FDCWD, node.path.c_str(), times, flags) == 0 ? 0 : errno;
 }
 
+int set_idle_io(bool* idle) {
+  // Of linux/ioprio.h, which not every system has in its headers; 0 is the calling thread.
+  constexpr int kWhoProcess = 1;
+  constexpr int kClassShift = 13;
+  constexpr int kClassIdle = 3;
+  if (syscall(SYS_ioprio_set, kWhoProcess, 0, kClassIdle << kClassShift) != 0) return errno;
+  const long noted = syscall(SYS_ioprio_get, kWhoProcess, 0);
+  if (noted < 0) return errno;
+  *idle = (noted >> kClassShift) == kClassIdle;
+  return 0;
+}
+
 int next_data_range(int fd, uint64_t offset, DataRange* range) {
   const off_t start = lseek(fd, static_cast<off_t>(offset), SEEK_DATA);
   if (start >= 0) {

@@ -63,6 +63,10 @@ struct DataRange {
 // one range. Moves the file's position.
 int next_data_range(int fd, uint64_t offset, DataRange* range);
 
+// Lets the disk serve the calling thread only when nobody else needs it (where its scheduler knows priorities). 0 or an
+// error; `idle` says what the kernel has noted down.
+int set_idle_io(bool* idle);
+
 // Opens what `path` names beneath `directory_fd`: relative, without "." and "..", of any length, empty for the
 // directory itself. Follows no symlink, enters no other file system, creates nothing and never waits for the other end
 // of a FIFO. Sets O_CLOEXEC always and O_NOATIME where that is permitted.

@@ -131,6 +131,17 @@ Napi::Value next_data_range_from_js(const Napi::CallbackInfo& info) {
   return result;
 }
 
+// setIdleIo(): boolean
+Napi::Value set_idle_io_from_js(const Napi::CallbackInfo& info) {
+  bool idle = false;
+  const int error = set_idle_io(&idle);
+  if (error != 0) {
+    throw_system_error(info.Env(), error, "ioprio_set", "");
+    return info.Env().Undefined();
+  }
+  return Napi::Boolean::New(info.Env(), idle);
+}
+
 // syncFileSystem(fd: number): Promise<void>
 Napi::Value sync_file_system_from_js(const Napi::CallbackInfo& info) {
   if (!info[0].IsNumber()) {
@@ -172,6 +183,7 @@ void register_posix(Napi::Env env, Napi::Object exports) {
   add("setTimes", set_times_from_js);
   add("makeNode", make_node_from_js);
   add("nextDataRange", next_data_range_from_js);
+  add("setIdleIo", set_idle_io_from_js);
   add("syncFileSystem", sync_file_system_from_js);
   add("openNode", open_node_from_js);
 }

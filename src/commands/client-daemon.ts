@@ -82,6 +82,7 @@ export async function startClientDaemon(options: ClientDaemonOptions): Promise<C
     domain: membership.domain,
     clock,
     workers: options.hashingThreads,
+    readsIdly: sharing.settings.reading === 'idle',
     settle: () => session.settle(),
     epochs: session,
     rollingBytesPerDay: options.recheckBytesPerDay ?? 0,

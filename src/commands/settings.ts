@@ -22,6 +22,8 @@ export interface MemberSettings {
   download: RateSchedule;
   /** Whether the network is metered: what it says itself, or what is written. */
   metered: 'ask' | 'yes' | 'no';
+  /** How blocks are read for others; holds from the next mount on. */
+  reading: 'idle' | 'usual';
 }
 
 const slotsMax = 1000;
@@ -61,6 +63,7 @@ const readers: Record<string, Reader> = {
   sourceUpload: rate,
   sourceUploadFreeAfter: (value, key) => parseDuration(text(value, key) as string),
   sourceOnPause: oneOf('pause', 'serve'),
+  reading: oneOf('idle', 'usual'),
 };
 
 /**
@@ -94,6 +97,7 @@ export function parseSettings(content: string, path: string): MemberSettings {
     },
     download: schedule('download'),
     metered: get('metered', 'ask'),
+    reading: get('reading', 'idle'),
   };
 }
 

@@ -278,6 +278,7 @@ export interface Addon {
   setTimes(node: NodeReference, atimeNs: bigint | undefined, mtimeNs: bigint | undefined): void;
   makeNode(path: Uint8Array | string, mode: number, rdev: bigint): void;
   nextDataRange(fd: number, offset: number): { start: number; end: number } | undefined;
+  setIdleIo(): boolean;
   syncFileSystem(fd: number): Promise<void>;
   openNode(directoryFd: number, path: Uint8Array | string, flags: number): number;
 }

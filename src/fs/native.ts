@@ -79,6 +79,14 @@ export function nextDataRange(fd: number, offset: number): { start: number; end:
   return loadAddon().nextDataRange(fd, offset);
 }
 
+/**
+ * From now on the disk serves the calling thread only when nobody else needs it, where its scheduler knows priorities
+ * (bfq, mq-deadline). Returns whether the kernel has noted it down.
+ */
+export function setIdleIo(): boolean {
+  return loadAddon().setIdleIo();
+}
+
 /** Flushes the whole file system of `fd` (not one of O_PATH) to its device, on a thread of its own. */
 export function syncFileSystem(fd: number): Promise<void> {
   return loadAddon().syncFileSystem(fd);

@@ -2,18 +2,25 @@
  * Entry of the index's threads: reads the data directory and answers; never touches the tables. One request at a time,
  * answered by `{ answer }` or, for a defect, `{ error }`.
  */
-import { closeSync, constants, fstatSync } from 'node:fs';
+import { closeSync, constants, fstatSync, readSync } from 'node:fs';
 import { setPriority } from 'node:os';
 import { parentPort, workerData } from 'node:worker_threads';
 import { createDigester } from '../core/digest.ts';
 import { openInEpoch } from '../fs/epoch.ts';
-import { openNode } from '../fs/native.ts';
+import { openNode, setIdleIo } from '../fs/native.ts';
 import { type HashTools, hashContent } from './content-hash.ts';
 import { presentContent } from './content-reader.ts';
 import { codeOf, DataDirectory, isGone } from './data-directory.ts';
 import { isOver, PastDirectory } from './past-directory.ts';
 import { Recut } from './recut.ts';
-import type { FileTimes, HashFile, HashOutcome, WorkerRequest, WorkerSettings } from './worker-protocol.ts';
+import type {
+  FileTimes,
+  HashFile,
+  HashOutcome,
+  ReadRequest,
+  WorkerRequest,
+  WorkerSettings,
+} from './worker-protocol.ts';
 
 class Stopped extends Error {}
 
@@ -36,13 +43,15 @@ const bufferBytesKept = 8 * 1024 * 1024;
 try {
   // On Linux the priority is the calling thread's own.
   if (settings.niceness > 0) setPriority(settings.niceness);
+  if (settings.hasIdleIo) setIdleIo();
 } catch {
   // Only politeness.
 }
 
 parentPort?.on('message', (request: WorkerRequest) => {
   try {
-    parentPort?.postMessage({ answer: answerTo(request) });
+    const answer = answerTo(request);
+    parentPort?.postMessage({ answer }, answer instanceof Uint8Array ? [answer.buffer as ArrayBuffer] : []);
   } catch (error) {
     parentPort?.postMessage({ error: error instanceof Error ? (error.stack ?? error.message) : String(error) });
   }
@@ -56,7 +65,19 @@ function answerTo(request: WorkerRequest): unknown {
       return request.directories.map((each) => at(request.epoch).look(each));
     case 'list':
       return at(request.epoch).list(request);
+    case 'read':
+      return readBytes(request);
   }
+}
+
+function readBytes({ fd, offset, length }: ReadRequest): Uint8Array | undefined {
+  const bytes = new Uint8Array(length);
+  for (let done = 0; done < length; ) {
+    const count = readSync(fd, bytes, done, length - done, offset + done);
+    if (count === 0) return undefined;
+    done += count;
+  }
+  return bytes;
 }
 
 /** The directory as it is, or as it was at a cut. */

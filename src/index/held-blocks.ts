@@ -22,15 +22,20 @@ interface OpenFile {
   isDropped: boolean;
 }
 
+/** Reads part of an open file; undefined if the file ends before. The caller owns the bytes. */
+export type ReadPart = (part: { fd: number; offset: number; length: number }) => Promise<Uint8Array | undefined>;
+
 export class HeldBlocks implements BlockSource {
   readonly #state: IndexState;
+  readonly #read: ReadPart;
   readonly #directoryFd: number;
   /** The least recently used first. */
   readonly #files = new Map<bigint, OpenFile>();
   readonly #timer: NodeJS.Timeout;
   #isClosed = false;
 
-  constructor(state: IndexState, directoryFd: number) {
+  constructor(state: IndexState, directoryFd: number, read: ReadPart = readPart) {
+    this.#read = read;
     this.#state = state;
     this.#directoryFd = directoryFd;
     this.#timer = setInterval(() => this.#closeIdle(), idleMsMax);
@@ -65,14 +70,7 @@ export class HeldBlocks implements BlockSource {
     const file = this.#open(inode);
     if (!file) return undefined;
     try {
-      const bytes = new Uint8Array(length);
-      let done = 0;
-      while (done < length) {
-        const count = await readSome(file.fd, bytes.subarray(done), offset + done);
-        if (count === 0) return undefined;
-        done += count;
-      }
-      return bytes;
+      return await this.#read({ fd: file.fd, offset, length });
     } catch {
       return undefined;
     } finally {
@@ -123,6 +121,17 @@ export class HeldBlocks implements BlockSource {
     for (const [inode, file] of [...this.#files]) if (nowMs - file.usedAtMs > idleMsMax) this.#drop(inode);
   }
 }
+
+/** By Node's own threads, which have no priority of their own. */
+const readPart: ReadPart = async ({ fd, offset, length }) => {
+  const bytes = new Uint8Array(length);
+  for (let done = 0; done < length; ) {
+    const count = await readSome(fd, bytes.subarray(done), offset + done);
+    if (count === 0) return undefined;
+    done += count;
+  }
+  return bytes;
+};
 
 function readSome(fd: number, into: Uint8Array, position: number): Promise<number> {
   return new Promise((resolve, reject) => {

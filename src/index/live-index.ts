@@ -14,7 +14,7 @@ import { type CheckOptions, type CheckReport, checkIndex } from './check.ts';
 import { Cuts } from './cuts.ts';
 import { Feed } from './feed.ts';
 import { Hashing } from './hashing.ts';
-import { HeldBlocks } from './held-blocks.ts';
+import { HeldBlocks, type ReadPart } from './held-blocks.ts';
 import { undoIntents } from './holdings.ts';
 import { IndexLoop } from './index-loop.ts';
 import { type IndexStatus, statusOf } from './index-status.ts';
@@ -33,6 +33,10 @@ import { WorkerPool } from './worker-pool.ts';
 /** Nice value of the hashing threads: they take what others leave. */
 const hashingNiceness = 10;
 
+/** Of the threads that read blocks for others, and how many there are. */
+const readingNiceness = 19;
+const readingThreads = 2;
+
 export interface IndexOptions {
   /** The member's state directory; the index is in its sub-directory `index`. */
   stateDirectory: string;
@@ -40,6 +44,8 @@ export interface IndexOptions {
   directoryFd: number;
   domain: Domain;
   clock: Clock;
+  /** Blocks are read when nobody else needs the processor or the disk. */
+  readsIdly?: boolean;
   /** Hashing threads; 1 if not given, so that a small machine stays usable. */
   workers?: number;
   /** Resolves when all mutations made before the call have been given to `consume`; absent if nothing is mounted. */
@@ -83,6 +89,7 @@ export class LiveIndex implements BlockSource, CutSource {
   readonly #queue: MutationQueue;
   readonly #hashers: WorkerPool;
   readonly #lookers: WorkerPool;
+  readonly #readers: WorkerPool;
   readonly #hashing: Hashing;
   readonly #scanner: Scanner;
   readonly #scans: Scans;
@@ -125,6 +132,10 @@ export class LiveIndex implements BlockSource, CutSource {
       { size, name: 'covault-hash' },
     );
     this.#lookers = new WorkerPool({ ...settings, stop: stop(), niceness: 0 }, { size: 1, name: 'covault-look' });
+    this.#readers = new WorkerPool(
+      { ...settings, stop: stop(), niceness: readingNiceness, hasIdleIo: true },
+      { size: readingThreads, name: 'covault-read' },
+    );
     this.#queue = new MutationQueue(state.root);
     this.#hashing = new Hashing({
       state,
@@ -142,7 +153,8 @@ export class LiveIndex implements BlockSource, CutSource {
       lookers: this.#lookers,
       onTurn: () => this.#onTurn(),
     });
-    this.#blocks = new HeldBlocks(state, directoryFd);
+    const readIdly: ReadPart = (part) => this.#readers.run({ kind: 'read', ...part });
+    this.#blocks = new HeldBlocks(state, directoryFd, options.readsIdly ? readIdly : undefined);
     this.#cuts = new Cuts(state);
     this.feed = new Feed(state, (task) => this.#loop.run(task), options.feedDigestsMax);
     this.#rolling = new RollingCheck({ ...this.#checkTools(), bytesPerDay: options.rollingBytesPerDay ?? 0 });
@@ -286,6 +298,8 @@ export class LiveIndex implements BlockSource, CutSource {
     await this.#lookers.close();
     await this.#cuts.close();
     this.feed.close();
+    // Readers first: what they read from stays open until they have answered.
+    await this.#readers.close();
     this.#blocks.close();
     await state.tables.flushed();
     await state.tables.close();

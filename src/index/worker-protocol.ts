@@ -13,6 +13,8 @@ export interface WorkerSettings {
   stop: Int32Array;
   /** Added to the thread's nice value: 0 to 19. */
   niceness: number;
+  /** The disk serves the thread when nobody else needs it. */
+  hasIdleIo?: boolean;
 }
 
 /** Which moment of the data directory is meant. */
@@ -90,10 +92,20 @@ export type ListOutcome =
   | { kind: 'gone' }
   | { kind: 'failed'; code: string };
 
-export type WorkerRequest = HashRequest | LookRequest | ListRequest;
+/** Read `length` bytes of an open file, which stays open until the answer; it has no position of its own. */
+export interface ReadRequest {
+  kind: 'read';
+  fd: number;
+  offset: number;
+  length: number;
+}
+
+export type WorkerRequest = HashRequest | LookRequest | ListRequest | ReadRequest;
 
 export interface AnswerTo {
   hash: HashOutcome[];
   look: LookOutcome[];
   list: ListOutcome;
+  /** Undefined if the file ends before. The receiver owns the bytes. */
+  read: Uint8Array | undefined;
 }

@@ -26,6 +26,7 @@ test('without a file the defaults hold', async (t) => {
     serving: defaultServingSettings,
     download: { bytesPerSecond: Number.POSITIVE_INFINITY, windows: [] },
     metered: 'ask',
+    reading: 'idle',
   });
 });
 
@@ -44,6 +45,7 @@ test('every key is read', () => {
     sourceUpload: '1MB',
     sourceUploadFreeAfter: '2h',
     sourceOnPause: 'pause',
+    reading: 'usual',
   };
   assert.deepEqual(parseSettings(JSON.stringify(all), 'settings.json'), {
     serving: {
@@ -63,6 +65,7 @@ test('every key is read', () => {
     },
     download: { bytesPerSecond: 500e3, windows: [{ fromMinute: 0, toMinute: 720, bytesPerSecond: 1e6 }] },
     metered: 'yes',
+    reading: 'usual',
   });
 });
 

@@ -171,6 +171,17 @@ test('ranges of data are found between holes', async (t) => {
   assert.throws(() => nextDataRange(-1, 0), { code: 'EBADF' });
 });
 
+test('a thread takes idle I/O for itself alone', async () => {
+  const source = `
+    const { parentPort, workerData } = require('node:worker_threads');
+    import(workerData).then(({ setIdleIo }) => parentPort.postMessage(setIdleIo()));`;
+  const workerData = new URL('../../src/fs/native.ts', import.meta.url).href;
+  const worker = new Worker(source, { eval: true, workerData });
+  const [isIdle] = await once(worker, 'message');
+  await worker.terminate();
+  assert.equal(isIdle, true);
+});
+
 test('a file system is flushed without holding up JavaScript', async (t) => {
   const directory = await temporaryDirectory(t);
   await using file = await open(join(directory, 'file'), 'w');
