@@ -93,8 +93,9 @@ export interface FeedSource {
   /** The last sequence number given out; 0 before the first change. */
   lastSequence(): number;
   /**
-   * Changes with sequence numbers above `sequence`, folded together (a digest gained and lost again is in neither
-   * list), up to about `digestsMax` digests; `upTo` is the last sequence number they cover.
+   * Changes with sequence numbers above `sequence`, folded together, up to about `digestsMax` digests: each digest that
+   * changed is in one list, by what became of it last (gained and lost again: lost, because the receiver may have taken in
+   * a part of an earlier answer). `upTo` is the last sequence number they cover.
    */
   changesAfter(sequence: number, digestsMax: number): { gained: Digest[]; lost: Digest[]; upTo: number };
   /** Forgets changes up to `sequence`: the repository has them durably. */

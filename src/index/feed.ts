@@ -138,8 +138,10 @@ export class Feed implements FeedSource {
   }
 }
 
+/** What becomes of a digest last counts, also when that is what it was: a part of these changes may have been taken in. */
 function fold(key: DigestKey, { into, outOf }: { into: Set<DigestKey>; outOf: Set<DigestKey> }): void {
-  if (!outOf.delete(key)) into.add(key);
+  outOf.delete(key);
+  into.add(key);
 }
 
 function* pagesOf(

@@ -21,6 +21,7 @@ export class MemoryFeed implements FeedSource {
   /** The highest sequence number acknowledged so far. */
   acknowledged = 0;
 
+  /** One change, with one sequence number. */
   gain(...digests: Digest[]): void {
     this.#change(digests, true);
   }
@@ -59,19 +60,16 @@ export class MemoryFeed implements FeedSource {
 
   changesAfter(sequence: number, digestsMax: number): { gained: Digest[]; lost: Digest[]; upTo: number } {
     if (sequence < Math.max(this.acknowledged, this.#forgotten)) throw new CovaultError('E_NOT_FOUND', 'forgotten');
-    const first = new Map<DigestKey, boolean>();
     const last = new Map<DigestKey, boolean>();
     let upTo = sequence;
     for (const change of this.#changes) {
       if (change.sequence <= sequence) continue;
-      if (last.size >= digestsMax) break;
-      if (!first.has(change.key)) first.set(change.key, change.gained);
+      if (last.size >= digestsMax && change.sequence > upTo) break;
       last.set(change.key, change.gained);
       upTo = change.sequence;
     }
-    const folded = [...last].filter(([key, gained]) => first.get(key) === gained);
     const pick = (gained: boolean) =>
-      folded.filter((change) => change[1] === gained).map(([key]) => digestFromKey(key));
+      [...last].filter((change) => change[1] === gained).map(([key]) => digestFromKey(key));
     return { gained: pick(true), lost: pick(false), upTo };
   }
 
@@ -93,12 +91,12 @@ export class MemoryFeed implements FeedSource {
   }
 
   #change(digests: Digest[], gained: boolean): void {
-    for (const digest of digests) {
-      const key = digestKey(digest);
-      if (this.#held.has(key) === gained) continue;
+    const keys = new Set(digests.map(digestKey));
+    const changed = [...keys].filter((key) => this.#held.has(key) !== gained);
+    if (changed.length > 0) this.#last += 1;
+    for (const key of changed) {
       if (gained) this.#held.add(key);
       else this.#held.delete(key);
-      this.#last += 1;
       this.#changes.push({ sequence: this.#last, key, gained });
     }
     this.#changed.dispatchEvent(new Event('changed'));

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import fc from 'fast-check';
-import { type ErrorCode, isCovaultError } from '../../src/core/errors.ts';
+import { CovaultError, type ErrorCode, isCovaultError } from '../../src/core/errors.ts';
 import { limits } from '../../src/core/limits.ts';
 import { FeedPublisher, type PublisherState, type PublishOptions } from '../../src/remote/feed-publisher.ts';
 import type { RepositoryClient } from '../../src/remote/repository-client.ts';
@@ -137,6 +137,35 @@ test('an idle publisher notices that the repository lost what it acknowledged', 
   await laptop.client.beginResync({ history: 'f'.repeat(32), sequence: 0 });
   while (publisher.state().resyncs < 2 || publisher.state().phase !== 'level') await sleep(2);
   assert.deepEqual(await heldBy(laptop.client, 'laptop', 10), [0, 1, 2, 3, 4]);
+});
+
+test('a change of which only a part arrived does not leave behind what is undone by then', {
+  timeout: 30_000,
+}, async (t) => {
+  const repository = await startTestRepository(t);
+  const laptop = await repository.join('laptop');
+  await live(laptop);
+  const feed = new MemoryFeed();
+  const cut = Promise.withResolvers<void>();
+  let requests = 0;
+  const { client } = laptop;
+  const send = client.sendChanges.bind(client);
+  client.sendChanges = async (...parameters) => {
+    if (++requests !== 2) return send(...parameters);
+    cut.resolve();
+    // Meanwhile what the first request said is not so any more.
+    feed.lose(...range(0, 10));
+    throw new CovaultError('E_UNAVAILABLE', 'the connection broke');
+  };
+  const { publisher } = publish(t, laptop, feed, { digestsPerRequest: 10 });
+  await levelled(publisher, feed);
+  feed.gain(...range(0, 100));
+  await cut.promise;
+  await levelled(publisher, feed);
+  assert.deepEqual(
+    await heldBy(laptop.client, 'laptop', 100),
+    Array.from({ length: 90 }, (_, number) => number + 10),
+  );
 });
 
 test('a publisher stops at once when it is told to', { timeout: 30_000 }, async (t) => {

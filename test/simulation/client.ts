@@ -17,7 +17,8 @@ import type { Host, SimNetwork } from './network.ts';
 import { SimProcess } from './process.ts';
 
 /** How a client lies to those who ask it for blocks. */
-export type Lie = 'wrong bytes' | 'short bytes' | 'old data' | 'denies' | 'endless' | 'short answer' | 'refuses';
+export const lies = ['wrong bytes', 'short bytes', 'old data', 'denies', 'endless', 'short answer', 'refuses'] as const;
+export type Lie = (typeof lies)[number];
 
 export interface ClientOptions {
   name: string;

@@ -9,8 +9,8 @@ import type { SimProcess } from './process.ts';
 
 /** Bytes of headers. */
 const overheadBytes = 300;
-/** What waits at the reader before the sender is held up. */
-const windowBytes = 256 * 1024;
+/** Parts of a stream that are on their way or wait at the reader before the sender is held up. */
+const windowParts = 2;
 /** A reader that takes nothing for so long is given up by the sender. */
 const stallMs = 60_000;
 const lateMsMax = 8_000;
@@ -35,7 +35,8 @@ export class Exchange {
   readonly #mishap: Mishap;
   readonly #entry: UnderWay;
   readonly #queue: Uint8Array[] = [];
-  #queuedBytes = 0;
+  /** Bytes on their way or not taken by the reader. */
+  #unread = 0;
   #isComplete = false;
   #isOver = false;
   #wakeReader: () => void = () => undefined;
@@ -75,7 +76,7 @@ export class Exchange {
     }
     const chunk = this.#queue.shift();
     if (chunk === undefined) return undefined;
-    this.#queuedBytes -= chunk.byteLength;
+    this.#unread -= chunk.byteLength;
     this.#wakeWriter();
     return chunk;
   }
@@ -96,7 +97,7 @@ export class Exchange {
     const bytes = encode(body);
     if (bytes.byteLength > limits.requestBytesMax) throw new CovaultError('E_TOO_LARGE', `a request to ${this.#path}`);
     if (this.#mishap === 'late') await process.work(network.random.below(lateMsMax));
-    await network.pass(from, to, bytes.byteLength + overheadBytes);
+    await network.leave(from, bytes.byteLength + overheadBytes);
     await network.arrive(from, to, this.#path, bytes.byteLength);
     if (to.isDark) await new Promise(() => undefined);
     const { listener } = to;
@@ -109,7 +110,7 @@ export class Exchange {
       return { isStream: true };
     }
     forget();
-    await network.pass(to, from, answer.bytes.byteLength + overheadBytes);
+    await network.leave(to, answer.bytes.byteLength + overheadBytes);
     await network.arrive(to, from, `${this.#path} answered`, answer.bytes.byteLength);
     if (this.#mishap === 'answer lost' || this.#mishap === 'broken within') throw connectionReset();
     if (answer.failed) throw unpackError(decode(answer.bytes, 'error'));
@@ -159,7 +160,8 @@ export class Exchange {
       held = [];
       heldBytes = 0;
       sent += bytes;
-      await process.guard(network.pass(to, from, bytes));
+      this.#unread += bytes;
+      await process.guard(network.leave(to, bytes));
       const before = arrival;
       arrival = Promise.all([before, network.arrive(to, from, this.#path, bytes)]).then(() => this.#deliver(parcel));
     };
@@ -173,7 +175,7 @@ export class Exchange {
           if (heldBytes < partBytes && part.byteLength < 1024) continue;
           await sendHeld();
           if (sent > breaksAfter) throw connectionReset();
-          await this.#roomInWindow(process);
+          await this.#roomInWindow(process, partBytes * windowParts);
         }
       }
       if (heldBytes > 0) await sendHeld();
@@ -191,16 +193,13 @@ export class Exchange {
   }
 
   #deliver(parcel: Uint8Array[]): void {
-    for (const chunk of parcel) {
-      // What nobody takes any more is never acknowledged either.
-      this.#queuedBytes += chunk.byteLength;
-      if (!this.#isOver) this.#queue.push(chunk);
-    }
+    // What nobody takes any more is never acknowledged either.
+    if (!this.#isOver) this.#queue.push(...parcel);
     this.#wakeReader();
   }
 
-  async #roomInWindow(process: SimProcess): Promise<void> {
-    while (this.#queuedBytes > windowBytes && !this.#atServer.signal.aborted) {
+  async #roomInWindow(process: SimProcess, windowBytes: number): Promise<void> {
+    while (this.#unread > windowBytes && !this.#atServer.signal.aborted) {
       let isStalled = false;
       await new Promise<void>((resolve) => {
         const cancel = process.after(stallMs, () => {

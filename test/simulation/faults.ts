@@ -1,5 +1,5 @@
 /** What goes wrong in a simulated world, and when: chosen by the seed, over by a known time. */
-import type { Lie, SimClient } from './client.ts';
+import { type Lie, lies, type SimClient } from './client.ts';
 import type { Host, Pair } from './network.ts';
 import type { World } from './world.ts';
 
@@ -173,8 +173,6 @@ function change(world: World): Effect {
   const begin = () => world.changeFiles(client);
   return troubling(world, [client.host], { name: `${client.name} changes files`, begin, end: nothing });
 }
-
-const lies: readonly Lie[] = ['wrong bytes', 'short bytes', 'old data', 'denies', 'endless', 'short answer', 'refuses'];
 
 /** A peer lies for good, the source for a while: otherwise nothing could ever be whole. */
 function lie(world: World): Effect {

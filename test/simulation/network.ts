@@ -61,6 +61,8 @@ export interface Pair {
   lossShare: number;
   /** Share of the links' speed. */
   speedShare: number;
+  /** When what is on its way has passed; counts while the speed is less than the links'. */
+  freeAtMs: number;
   /** Partitions in force. */
   cuts: number;
 }
@@ -79,7 +81,7 @@ export interface NetworkCounts {
 }
 
 const repositoryPort = 9_999;
-const partSeconds = 0.1;
+const partSeconds = 0.05;
 const partBytesMin = 4 * 1024;
 const partBytesMax = 128 * 1024;
 
@@ -137,7 +139,14 @@ export class SimNetwork {
     const known = this.#pairs.get(key);
     if (known) return known;
     const latencyMs = this.random.magnitude(0.5, 80);
-    const pair = { latencyMs, jitterMs: latencyMs * this.random.below(2), lossShare: 0, speedShare: 1, cuts: 0 };
+    const pair = {
+      latencyMs,
+      jitterMs: latencyMs * this.random.below(2),
+      lossShare: 0,
+      speedShare: 1,
+      freeAtMs: 0,
+      cuts: 0,
+    };
     this.#pairs.set(key, pair);
     return pair;
   }
@@ -159,15 +168,11 @@ export class SimNetwork {
     for (const look of [...this.#waitingForHealing]) look();
   }
 
-  /** Resolves when `bytes` have left `from` and, were there no distance, entered `to`. */
-  pass(from: Host, to: Host, bytes: number): Promise<void> {
-    const { time } = this;
-    const share = this.pair(from, to).speedShare;
-    const startMs = Math.max(time.monotonicMs(), from.upFreeAtMs, to.downFreeAtMs);
-    from.upFreeAtMs = startMs + (bytes / (from.up * share)) * 1000;
-    to.downFreeAtMs = startMs + (bytes / (to.down * share)) * 1000;
-    const endMs = Math.max(from.upFreeAtMs, to.downFreeAtMs);
-    return new Promise((resolve) => time.after(endMs - time.monotonicMs(), resolve));
+  /** Resolves when `bytes` have left `from`. */
+  leave(from: Host, bytes: number): Promise<void> {
+    const nowMs = this.time.monotonicMs();
+    from.upFreeAtMs = Math.max(nowMs, from.upFreeAtMs) + (bytes / from.up) * 1000;
+    return new Promise((resolve) => this.time.after(from.upFreeAtMs - nowMs, resolve));
   }
 
   /** How much of a stream is sent before others have their turn. */
@@ -181,13 +186,21 @@ export class SimNetwork {
     return latencyMs + (jitterMs === 0 ? 0 : this.random.below(Math.ceil(jitterMs) + 1));
   }
 
-  /** Resolves when a message that left `from` now arrives: later, if the two are parted. */
+  /** Resolves when bytes that left `from` just now have arrived: later, if the two are parted. */
   async arrive(from: Host, to: Host, what: string, bytes: number): Promise<void> {
-    await new Promise<void>((resolve) => this.time.after(this.distanceMs(from, to), resolve));
+    const { time } = this;
+    const pair = this.pair(from, to);
+    const nowMs = time.monotonicMs();
+    // A slow way between two hosts does not slow down the links that each of them has to others.
+    const slowMs = pair.speedShare < 1 ? (bytes / (Math.min(from.up, to.down) * pair.speedShare)) * 1000 : 0;
+    pair.freeAtMs = Math.max(nowMs, pair.freeAtMs) + slowMs;
+    to.downFreeAtMs = Math.max(nowMs, to.downFreeAtMs) + (bytes / to.down) * 1000;
+    const passedMs = Math.max(pair.freeAtMs, to.downFreeAtMs);
+    await new Promise<void>((resolve) => time.after(passedMs - nowMs + this.distanceMs(from, to), resolve));
     await this.healed(from, to);
     this.counts.messages += 1;
     this.counts.bytes += bytes;
-    this.#record(`${this.time.monotonicMs()} ${from.name} ${to.name} ${what} ${bytes}`);
+    this.#record(`${time.monotonicMs()} ${from.name} ${to.name} ${what} ${bytes}`);
   }
 
   async healed(from: Host, to: Host): Promise<void> {

@@ -18,8 +18,10 @@ export interface SecondaryOptions {
   name: string;
   up: number;
   down: number;
-  /** It goes on making snapshots until it made one that began after this. */
-  untilMs: number;
+  /** From then on nothing goes wrong any more. */
+  healedMs: number;
+  /** It goes on making snapshots until it made one that began after this; such a one must not fail. */
+  wellFromMs: number;
   /** Whether what is sent may be compressed. */
   mayBePacked: boolean;
   source: SimClient;
@@ -119,12 +121,20 @@ export class SimSecondary {
         await this.#take(process);
       } catch (error) {
         if (!isCovaultError(error)) throw error;
+        if (this.#isTimeToBeWell())
+          this.#options.breach(`${this.name} fails though nothing is wrong: ${error.message}`);
         this.codes.set(error.code, (this.codes.get(error.code) ?? 0) + 1);
         this.lastFailure = error.message;
       }
-      await pause(process, random.between(100, 5_000));
+      const isOver = this.#network.time.monotonicMs() > this.#options.healedMs;
+      await pause(process, isOver ? random.between(5_000, 40_000) : random.between(100, 5_000));
     }
     this.#done.resolve();
+  }
+
+  /** The present run began when nothing went wrong any more. */
+  #isTimeToBeWell(): boolean {
+    return (this.#run?.startMs ?? 0) > this.#options.wellFromMs;
   }
 
   async #take(process: SimProcess): Promise<void> {
@@ -158,7 +168,7 @@ export class SimSecondary {
       }),
     );
     onTaken(this, outcome, startMs);
-    if (startMs > this.#options.untilMs) this.#isDone = true;
+    if (this.#isTimeToBeWell()) this.#isDone = true;
   }
 
   /** The lookup, with what it answers noted. */
@@ -206,12 +216,12 @@ export class SimSecondary {
     signal: AbortSignal | undefined,
   ): AsyncGenerator<Uint8Array> {
     const change = (by: number) => this.#underWay.set(peer, (this.#underWay.get(peer) ?? 0) + by);
-    let isCounted = true;
+    let isCounted = !signal?.aborted;
     const end = () => {
       if (isCounted) change(-1);
       isCounted = false;
     };
-    change(1);
+    if (isCounted) change(1);
     // A request that was given up counts no more, though it takes a moment to unwind.
     signal?.addEventListener('abort', end, { once: true });
     run.process.onKill(end);

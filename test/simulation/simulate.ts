@@ -82,7 +82,7 @@ function keepChanging(world: World, client: SimClient): void {
       return;
     }
     world.changeFiles(client);
-    time.after(random.magnitude(20, 5_000), again);
+    time.after(random.magnitude(20, 3_000), again);
   };
   world.network.trouble([client.host], 1);
   again();

@@ -3,7 +3,7 @@ import { digestHex, digestKey } from '../../src/core/digest.ts';
 import { decodeTree, type FileEntry } from '../../src/core/tree.ts';
 import type { SnapshotOutcome, TakeOptions } from '../../src/snapshot/take.ts';
 import { VirtualTime } from '../snapshot/virtual-time.ts';
-import { SimClient } from './client.ts';
+import { lies, SimClient } from './client.ts';
 import { Contents, type PackedFiles, type SimFiles } from './content.ts';
 import { SimNetwork } from './network.ts';
 import { SeededRandom } from './random.ts';
@@ -13,6 +13,8 @@ import { objectKey } from './store.ts';
 
 const sourceName = 'laptop';
 const breachesMax = 20;
+/** Leases are renewed and feeds level so soon after the last fault, milliseconds. */
+const recoveryMs = 40_000;
 
 export class World {
   readonly random: SeededRandom;
@@ -52,7 +54,10 @@ export class World {
     const sourceFiles = this.#sourceFiles();
     this.source = this.#addClient(sourceName, sourceFiles);
     const peerCount = random.between(0, 6);
-    for (let peer = 1; peer <= peerCount; peer++) this.#addClient(`peer-${peer}`, this.#similarFiles(sourceFiles));
+    for (let peer = 1; peer <= peerCount; peer++) {
+      const client = this.#addClient(`peer-${peer}`, this.#similarFiles(sourceFiles));
+      if (random.chance(0.15)) client.lie = random.pick(lies);
+    }
   }
 
   breach = (sentence: string): void => {
@@ -122,7 +127,8 @@ export class World {
       name,
       up: Math.round(random.magnitude(500e3, 5e6)),
       down: Math.round(random.magnitude(500e3, 20e6)),
-      untilMs: this.healedMs,
+      healedMs: this.healedMs,
+      wellFromMs: this.healedMs + recoveryMs,
       mayBePacked: this.contents.mayBePacked,
       source: this.source,
       clients: this.clients,

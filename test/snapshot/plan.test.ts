@@ -146,24 +146,6 @@ describe('a plan', () => {
     assert.ok(planOf(some).seconds <= 90 * 1.05, `${planOf(some).seconds} s`);
   });
 
-  test('solves the worked example of its design document', () => {
-    const some: Instance = {
-      lengths: Array.from({ length: 105 }, () => 1_000_000),
-      holders: Array.from({ length: 105 }, (_, block) => {
-        if (block < 60) return [0, 1];
-        if (block < 90) return [0, 2];
-        return block < 100 ? [2] : [];
-      }),
-      peers: [10e6, 5e6, 5e6].map((bytesPerSecond) => ({ live: true, bytesPerSecond, bytesInFlight: 0 })),
-    };
-    const counts = Map.groupBy(assignedTo(planOf(some)).values(), (to) => to);
-    assert.deepEqual(
-      [0, 1, 2, 'source' as const].map((to) => counts.get(to)?.length),
-      [50, 25, 25, 5],
-    );
-    assert.equal(planOf(some).seconds, 5);
-  });
-
   test('asks each peer first for what the fewest others hold', () => {
     fc.assert(
       fc.property(any, (some) => {
