@@ -46,6 +46,7 @@ function leastSeconds(some: Instance, isWhole: boolean): number | undefined {
   return solution.Status === 'Optimal' ? solution.ObjectiveValue * unit : undefined;
 }
 
+/** The plan is no better than the optimum, so the two mean the same, and not much worse. */
 function checkWithin(some: Instance, least: number | undefined): void {
   assert.ok(least !== undefined, 'the solver found no optimum');
   const seconds = pricedSeconds(some, planOf(some));
@@ -62,18 +63,20 @@ test('a plan ends within 5 % of the optimum of up to sixteen blocks and six uneq
   );
 });
 
-test('a plan of hundreds of blocks and a dozen unequal peers ends within 5 % of what dividing blocks could reach', () => {
+test('a plan of hundreds of blocks and a dozen unequal peers ends, but for one block, within 5 % of what dividing blocks could reach', () => {
   fc.assert(
     fc.property(instance({ blocksMin: 200, blocksMax: 400, peersMax: 12, lengthMax: 1000 }), (some) => {
       const least = leastSeconds(some, false);
-      // A block that only a slow peer holds may take longer than its fair share: it cannot be divided after all.
+      assert.ok(least !== undefined, 'the solver found no optimum');
       const longest = Math.max(0, ...some.holders.map((holders, block) => fastest(some, holders, block)));
-      checkWithin(some, Math.max(least ?? Number.NaN, longest));
+      const seconds = pricedSeconds(some, planOf(some));
+      assert.ok(seconds <= least * 1.05 + longest, `${seconds} s, divided ${least} s, longest block ${longest} s`);
     }),
     { numRuns: 40 },
   );
 });
 
+/** Seconds of one block at the live holder that sends it soonest. */
 function fastest(some: Instance, holders: readonly number[], block: number): number {
   const live = holders.map((peer) => some.peers[peer]).filter((peer) => peer?.live);
   if (live.length === 0) return 0;
