@@ -12,6 +12,7 @@ import type { EpochSource } from '../fs/epoch.ts';
 import { openNode } from '../fs/native.ts';
 import { type CheckOptions, type CheckReport, checkIndex } from './check.ts';
 import { Cuts } from './cuts.ts';
+import { Durability } from './durability.ts';
 import { Feed } from './feed.ts';
 import { Hashing } from './hashing.ts';
 import { HeldBlocks, type ReadPart } from './held-blocks.ts';
@@ -98,6 +99,7 @@ export class LiveIndex implements BlockSource, CutSource {
   readonly #cuts: Cuts;
   readonly #rolling: RollingCheck;
   readonly #turns = new Turns();
+  readonly #durability: Durability;
   #closing: Promise<void> | undefined;
   #hasToldFailure = false;
 
@@ -157,6 +159,7 @@ export class LiveIndex implements BlockSource, CutSource {
     this.#blocks = new HeldBlocks(state, directoryFd, options.readsIdly ? readIdly : undefined);
     this.#cuts = new Cuts(state);
     this.feed = new Feed(state, (task) => this.#loop.run(task), options.feedDigestsMax);
+    this.#durability = new Durability({ state, loop: this.#loop, directoryFd });
     this.#rolling = new RollingCheck({ ...this.#checkTools(), bytesPerDay: options.rollingBytesPerDay ?? 0 });
   }
 
@@ -288,6 +291,7 @@ export class LiveIndex implements BlockSource, CutSource {
   async #close(): Promise<void> {
     const state = this.#state;
     this.#rolling.close();
+    await this.#durability.close();
     this.#scans.close();
     // What is being hashed ends at once, and its files stay dirty.
     await this.#hashers.close();

@@ -22,6 +22,12 @@ export const metaKeys = {
   acknowledged: 'acknowledged',
   /** At this time every file that was not dirty was as its stamp says; nanoseconds since 1970. */
   levelAt: 'level-at',
+  /** What was changed before this time is on the disk; nanoseconds since 1970. */
+  durableAt: 'durable-at',
+  /** Contents changed since this time may have been lost by a power cut, and are still to be looked at. */
+  lostSince: 'lost-since',
+  /** The machine's start in which the index was opened last. */
+  boot: 'boot',
   /** Regular files by inode, and bytes of these as last seen. */
   files: 'files',
   bytes: 'bytes',
@@ -44,6 +50,11 @@ export function readMeta(tables: Tables, key: MetaKey, view?: View): unknown {
 /** Within a transaction. */
 export function writeMeta(tables: Tables, key: MetaKey, value: unknown): void {
   tables.meta.put(Buffer.from(key), encode(value));
+}
+
+/** Within a transaction. */
+export function removeMeta(tables: Tables, key: MetaKey): void {
+  tables.meta.remove(Buffer.from(key));
 }
 
 /** 0 if it was never written. */

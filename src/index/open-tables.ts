@@ -9,6 +9,7 @@ import { randomId } from '../core/clock.ts';
 import { deriveDigestKey } from '../core/digest.ts';
 import type { Domain } from '../core/domain.ts';
 import { isCovaultError } from '../core/errors.ts';
+import { noteStart } from './durability.ts';
 import { formatVersion, metaKeys, readMeta, readText, writeMeta } from './meta.ts';
 import { bootId, isAsClosed, readRunMarker, writeRunMarker } from './run-marker.ts';
 import { findDamage, probe } from './soundness.ts';
@@ -73,6 +74,7 @@ export async function openIndexTables(options: {
     await describe(tables, options);
     return { tables, directory, found: 'fresh', notice: undefined };
   }
+  await noteStart(tables, boot, marker?.boot);
   if (marker && marker.boot !== boot) {
     // After a power cut the newest commits may be gone, and their sequence numbers given out.
     await tables.transaction(() => writeMeta(tables, metaKeys.history, randomId()));

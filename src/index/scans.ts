@@ -1,5 +1,6 @@
 /** Scans of the whole data directory: begun, joined, interrupted, reported. */
 import { CovaultError } from '../core/errors.ts';
+import { endDoubtOfLoss } from './durability.ts';
 import type { IndexLoop } from './index-loop.ts';
 import { metaKeys, writeCount } from './meta.ts';
 import type { FoundIndex } from './open-tables.ts';
@@ -147,6 +148,7 @@ export class Scans {
     const pause = () => new Promise<void>((resolve) => setImmediate(resolve));
     const unreachable = await findUnreachable(this.#state, pause);
     await this.#state.write(() => writeCount(this.#state.tables, metaKeys.scanned, 1));
+    await endDoubtOfLoss(this.#state);
     await this.#onLevel();
     if (this.#running !== running) return;
     this.#running = undefined;

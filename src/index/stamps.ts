@@ -26,20 +26,35 @@ export function stampOf(seen: { size: number; mtimeNs: bigint; ctimeNs: bigint }
   return { size: seen.size, mtimeNs: seen.mtimeNs, ctimeNs: seen.ctimeNs, readAtNs };
 }
 
+/** What stamps are judged by; `IndexState` is one. */
+export interface StampJudgement {
+  /** At this time the stamps were known to be right; 0n if never. */
+  levelAtNs: bigint;
+  /** A content read after this time is not in doubt. */
+  doubtSinceNs: bigint;
+  /** What was changed since this time may not have reached the disk before the power went. */
+  lostSinceNs: bigint | undefined;
+  nowNs(): bigint;
+}
+
 /**
- * Whether a file seen so has the content that was read when it had this stamp.
- *
- * @param known.levelAtNs at this time the stamp was known to be right; 0n if never.
- * @param known.doubtSinceNs a content read after this time is not in doubt.
+ * Whether a file seen so has the content that was read when it had this stamp. Where a clock that was wrong makes that
+ * doubtful, it has not.
  */
 export function isStampOf(
   stamp: Stamp | undefined,
   seen: { size: number; mtimeNs: bigint; ctimeNs: bigint },
-  { levelAtNs, doubtSinceNs }: { levelAtNs: bigint; doubtSinceNs: bigint },
+  judgement: StampJudgement,
 ): boolean {
   if (!stamp) return false;
   if (stamp.size !== seen.size || stamp.mtimeNs !== seen.mtimeNs || stamp.ctimeNs !== seen.ctimeNs) return false;
+  const { doubtSinceNs, lostSinceNs } = judgement;
+  const nowNs = judgement.nowNs();
+  // Read in the future: the clock has been set back, and says nothing of what came first.
+  if (stamp.readAtNs > nowNs) return false;
   if (stamp.readAtNs > doubtSinceNs) return true;
+  if (lostSinceNs !== undefined && (lostSinceNs > nowNs || stamp.ctimeNs + closeNs >= lostSinceNs)) return false;
+  const levelAtNs = judgement.levelAtNs > nowNs ? 0n : judgement.levelAtNs;
   const knownAtNs = stamp.readAtNs > levelAtNs ? stamp.readAtNs : levelAtNs;
   return stamp.ctimeNs + closeNs < knownAtNs;
 }
@@ -63,7 +78,8 @@ export async function endBarrier(state: IndexState, barrier: Barrier): Promise<v
     });
   }
   if (state.drifted.size > driftedMax) state.drifted.clear();
-  if (barrier.timeNs <= state.levelAtNs) return;
+  // Earlier than the last one only if the clock was set back: then that one says nothing of what is read from now on.
+  if (barrier.timeNs === state.levelAtNs) return;
   await state.write(() => writeMeta(state.tables, metaKeys.levelAt, barrier.timeNs));
   state.levelAtNs = barrier.timeNs;
 }

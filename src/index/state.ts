@@ -9,7 +9,7 @@ import type { Epoch } from '../fs/epoch.ts';
 import { DirtyFiles } from './dirty.ts';
 import { FeedCollector } from './feed-collector.ts';
 import { inodeOfKey } from './layout.ts';
-import { metaKeys, readBig, readCount, writeCount } from './meta.ts';
+import { metaKeys, readBig, readCount, readMeta, writeCount } from './meta.ts';
 import { Misses } from './misses.ts';
 import { PathCache } from './path-cache.ts';
 import type { Extent } from './ranges.ts';
@@ -81,6 +81,8 @@ export class IndexState {
   lookSerial = 0;
   /** See `metaKeys.levelAt`. */
   levelAtNs: bigint;
+  /** See `metaKeys.lostSince`. */
+  lostSinceNs: bigint | undefined;
   /** Files and directories that could not be read, with the system's code. */
   readonly unreadable = new Map<bigint, string>();
   /** Mount points of other file systems. */
@@ -117,6 +119,8 @@ export class IndexState {
     };
     this.misses = new Misses(this);
     this.levelAtNs = readBig(options.tables, metaKeys.levelAt);
+    const hasLost = readMeta(options.tables, metaKeys.lostSince) !== undefined;
+    this.lostSinceNs = hasLost ? readBig(options.tables, metaKeys.lostSince) : undefined;
     for (const key of this.tables.stale.keys({})) this.stale.add(inodeOfKey(key));
   }
 
