@@ -51,8 +51,15 @@ export function isCovaultError(error: unknown, code?: ErrorCode): error is Covau
 /** The `code` of a Node.js system error ("ENOENT"), or undefined for anything else. */
 export function systemErrorCode(error: unknown): string | undefined {
   if (!(error instanceof Error) || !('code' in error)) return undefined;
-  return typeof error.code === 'string' ? error.code : undefined;
+  return typeof error.code === 'string' ? (namesOfUnknown.get(error.code) ?? error.code) : undefined;
 }
+
+/** Linux's errors of files for which libuv, and so Node.js, has no name. */
+const namesOfUnknown = new Map([
+  ['Unknown system error -116', 'ESTALE'],
+  ['Unknown system error -117', 'EUCLEAN'],
+  ['Unknown system error -122', 'EDQUOT'],
+]);
 
 /**
  * The error for a failed call to the operating system: `E_NO_SPACE` for a full disk or quota, `E_NOT_FOUND` for an
