@@ -4,7 +4,7 @@
  */
 import type { Mutation } from '../core/mutation.ts';
 import { inodeKey, type Place } from './layout.ts';
-import { inodeAt, isDirectory, putName, removeName } from './names.ts';
+import { inodeAt, isDirectory, namesIn, putName, removeName } from './names.ts';
 import { endOfFile, joined } from './ranges.ts';
 import type { IndexState } from './state.ts';
 import type { Touched } from './touched.ts';
@@ -69,8 +69,10 @@ function written(state: IndexState, inode: bigint, start: number, end: number): 
   state.dirty.touch(inode);
 }
 
-/** The number may have been another file's, so nothing that is known of its content stands. */
+/** The number may have been another's, so nothing that is known of its content, or of names within, stands. */
 function newInode(state: IndexState, inode: bigint): void {
+  const [name] = namesIn(state, inode);
+  if (name) listLater(state, inode, false);
   if (!state.tables.inodes.has(inodeKey(inode))) return;
   const flight = state.flights.get(inode);
   if (flight) flight.isVoid = true;
@@ -87,22 +89,23 @@ function named(state: IndexState, place: Place, inode: bigint, how: { touched: T
 }
 
 function unnamed(state: IndexState, place: Place, touched: Touched): void {
-  if (!isKnown(state, place.parent)) return;
+  // A directory that has lost its name for the moment, and was never looked at, may still have names within.
   removeName(state, place);
-  touched.addName(place);
+  if (isKnown(state, place.parent)) touched.addName(place);
 }
 
 function renamed(state: IndexState, mutation: Extract<Mutation, { kind: 'rename' }>, touched: Touched): void {
   const { inode, exchange } = mutation;
   const from = { parent: mutation.parent, name: mutation.name };
   const to = { parent: mutation.newParent, name: mutation.newName };
-  const other = isKnown(state, to.parent) ? inodeAt(state, to) : undefined;
-  if (isKnown(state, from.parent)) {
-    // If it stands at the new place, its exchange has been seen already.
-    if (!exchange || other === undefined) removeName(state, from);
-    else if (other !== inode) putName(state, from, other);
-    touched.addName(from);
-  }
+  const other = inodeAt(state, to);
+  // If it stands at the new place, its exchange has been seen already.
+  if (!exchange || other === undefined) removeName(state, from);
+  else if (!isKnown(state, from.parent)) removeName(state, from);
+  else if (other !== inode) putName(state, from, other);
+  if (isKnown(state, from.parent)) touched.addName(from);
+  // What was said of names within it was not noted.
+  if (!isKnown(state, inode)) listLater(state, inode, true);
   named(state, to, inode, { touched, isNew: false });
 }
 
