@@ -9,10 +9,10 @@ import { TreeView } from '../../src/browse/tree-view.ts';
 import { type ClientDaemon, startClientDaemon } from '../../src/commands/client-daemon.ts';
 import { openLog } from '../../src/commands/logging.ts';
 import { saveJoined } from '../../src/commands/membership.ts';
-import { systemClock } from '../../src/core/clock.ts';
+import { type Clock, systemClock } from '../../src/core/clock.ts';
 import { createDigester } from '../../src/core/digest.ts';
 import type { Domain } from '../../src/core/domain.ts';
-import { CovaultError } from '../../src/core/errors.ts';
+import { CovaultError, systemErrorCode } from '../../src/core/errors.ts';
 import type { Cut, SnapshotReader } from '../../src/core/ports.ts';
 import type { SnapshotRecord } from '../../src/core/snapshot.ts';
 import type { DataMode } from '../../src/fs/session.ts';
@@ -24,6 +24,7 @@ import { openMemoryBackend } from '../store/memory-backend.ts';
 import { testKdf, testPassword } from '../store/store-fixture.ts';
 import { type Image, readImage } from './image.ts';
 
+const domainId = '0123456789abcdef0123456789abcdef';
 const client = 'laptop';
 const secondary = 'vault';
 /** Small blocks, so that small files have several. */
@@ -42,6 +43,7 @@ export class CutMount implements AsyncDisposable {
   readonly data: string;
   readonly mountpoint: string;
   readonly daemon: ClientDaemon;
+  readonly domain: Domain;
   readonly #members: TestDomain;
   readonly #store: Store;
 
@@ -49,27 +51,33 @@ export class CutMount implements AsyncDisposable {
     data: string;
     mountpoint: string;
     daemon: ClientDaemon;
+    domain: Domain;
     members: TestDomain;
     store: Store;
   }) {
     this.data = parts.data;
     this.mountpoint = parts.mountpoint;
     this.daemon = parts.daemon;
+    this.domain = parts.domain;
     this.#members = parts.members;
     this.#store = parts.store;
   }
 
-  /** In `directory`, which must be empty. */
-  static async open(directory: string, dataMode: DataMode): Promise<CutMount> {
-    const [data, mountpoint, state] = ['data', 'mountpoint', 'state'].map((name) => join(directory, name)) as [
-      string,
-      string,
-      string,
-    ];
-    for (const path of [data, mountpoint]) mkdirSync(path);
-    mkdirSync(state, { mode: 0o700 });
-    const members = await createTestDomain();
-    const domain: Domain = { id: members.id, digestKey: new Uint8Array(32).fill(5), cut };
+  /**
+   * @param directory for data, state and mountpoint: those of before are used again.
+   * @param options.data another data directory.
+   */
+  static async open(
+    directory: string,
+    dataMode: DataMode,
+    options: { data?: string; clock?: Clock } = {},
+  ): Promise<CutMount> {
+    const { data = join(directory, 'data'), clock = systemClock } = options;
+    const [mountpoint, state] = [join(directory, 'mountpoint'), join(directory, 'state')];
+    for (const path of [data, state]) mkdirSync(path, { recursive: true, mode: 0o700 });
+    makeMountpoint(mountpoint);
+    const members = await createTestDomain(domainId);
+    const domain: Domain = { id: domainId, digestKey: new Uint8Array(32).fill(5), cut };
     // Where nobody listens: a client does not need its repository.
     const joined = { identity: await members.identity(client, 'client'), repositoryUrl: 'https://127.0.0.1:9' };
     await saveJoined(state, { domain, joined });
@@ -82,10 +90,10 @@ export class CutMount implements AsyncDisposable {
       stateDirectory: state,
       listen: { host: '127.0.0.1', port: 0 },
       hashingThreads: 1,
-      clock: systemClock,
+      clock,
       log: openLog('error'),
     });
-    return new CutMount({ data, mountpoint, daemon, members, store });
+    return new CutMount({ data, mountpoint, daemon, domain, members, store });
   }
 
   /** A cut, held open until it is closed. */
@@ -158,6 +166,15 @@ async function readSnapshot(reader: SnapshotReader): Promise<Image> {
     return await readImage(view, snapshot.node);
   } catch (error) {
     throw new Error(`a snapshot cannot be read: ${problems.join('; ') || String(error)}`, { cause: error });
+  }
+}
+
+/** Unless the dead mount of a daemon that was killed is there, which the next one takes away. */
+function makeMountpoint(path: string): void {
+  try {
+    mkdirSync(path, { recursive: true });
+  } catch (error) {
+    if (systemErrorCode(error) !== 'ENOTCONN' && systemErrorCode(error) !== 'EEXIST') throw error;
   }
 }
 

@@ -17,8 +17,7 @@ export interface TestDomain {
   identity(name: string, role: Role): Promise<Identity>;
 }
 
-export async function createTestDomain(): Promise<TestDomain> {
-  const id = randomId();
+export async function createTestDomain(id = randomId()): Promise<TestDomain> {
   const nowMs = systemClock.nowMs();
   const authority = await createAuthority(id, nowMs);
   return {
