@@ -6,7 +6,7 @@
  */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { globSync } from 'node:fs';
+import { globSync, readFileSync } from 'node:fs';
 import { chmod, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -27,11 +27,26 @@ async function buildDriver(sandbox: Sandbox): Promise<string> {
   return driver;
 }
 
-for (const dataMode of ['writeback', 'write-through'] as const) {
-  test(`random operations end alike on the mount and on a bare directory (${dataMode})`, async (t) => {
+function ioUringIsOn(): boolean {
+  try {
+    return readFileSync('/sys/module/fuse/parameters/enable_uring', 'utf8').startsWith('Y');
+  } catch {
+    return false;
+  }
+}
+
+const combinations = (['writeback', 'write-through'] as const).flatMap((dataMode) =>
+  (['device', 'io_uring'] as const).map((transport) => ({ dataMode, transport })),
+);
+
+for (const { dataMode, transport } of combinations) {
+  const skip = transport === 'io_uring' && !ioUringIsOn() ? 'the kernel does not offer FUSE over io_uring now' : false;
+  const title = `random operations end alike on the mount and on a bare directory (${dataMode}, ${transport})`;
+  test(title, { skip }, async (t) => {
     const sandbox = await createSandbox(t);
     const driver = await buildDriver(sandbox);
-    const daemon = await sandbox.mount({ dataDirectory: sandbox.data, dataMode });
+    const daemon = await sandbox.mount({ dataDirectory: sandbox.data, dataMode, transport });
+    assert.equal(daemon.transport, transport);
     const bare = join(sandbox.path, 'bare');
     await mkdir(bare);
     const first = Number(process.env.COVAULT_SEED ?? randomBelow(1_000_000));
