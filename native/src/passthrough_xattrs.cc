@@ -156,6 +156,9 @@ Outcome PassthroughHandler::ioctl(const Request& request, const wire::IoctlIn& i
       bytes = sizeof(struct fsxattr);
       sets = true;
       break;
+    case FS_IOC_GETFSLABEL:
+      bytes = FSLABEL_MAX;
+      break;
     default:
       return ENOTTY;
   }
@@ -168,7 +171,8 @@ Outcome PassthroughHandler::ioctl(const Request& request, const wire::IoctlIn& i
   const Lease lease = inode->identity.type == S_IFDIR ? directory(request.node, in.handle, &error)
                                                       : file(request.node, in.handle, Access::kRead, &error);
   if (lease == nullptr) return error;
-  const std::span<std::byte> buffer = reply.space().first(sizeof(struct fsxattr) + sizeof(long));
+  static_assert(FSLABEL_MAX >= sizeof(struct fsxattr));
+  const std::span<std::byte> buffer = reply.space().first(FSLABEL_MAX);
   std::memset(buffer.data(), 0, buffer.size());
   if (sets) std::memcpy(buffer.data(), input.data(), bytes);
   const auto act = [&] { return ::ioctl(lease->fd.get(), in.command, buffer.data()); };

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
 #include <unistd.h>
@@ -373,5 +374,22 @@ TEST("names of trusted attributes are listed for root alone") {
     CHECK(list(0).as<wire::GetxattrOut>().size == seen.size());
     CHECK(list(static_cast<uint32_t>(seen.size())).bytes == seen);
     CHECK(list(static_cast<uint32_t>(seen.size()) - 1).outcome == ERANGE);
+  });
+}
+
+TEST("the label of the file system below can be asked for") {
+  with_handlers({}, [](Client& client, const std::string& path, Handler&) {
+    uint64_t handle = 0;
+    const uint64_t node = client.create(wire::kRootNode, "file", &handle);
+    wire::IoctlIn in = {};
+    in.handle = handle;
+    in.command = FS_IOC_GETFSLABEL;
+    in.out_size = FSLABEL_MAX;
+    const Answer answer = client.send(wire::kIoctl, node, in, "");
+    const FileDescriptor below(open((path + "/file").c_str(), O_RDONLY | O_CLOEXEC));
+    char label[FSLABEL_MAX] = {};
+    const int expected = ioctl(below.get(), FS_IOC_GETFSLABEL, label) == 0 ? 0 : errno;
+    CHECK(answer.outcome == expected);
+    if (expected == 0) CHECK(answer.bytes.substr(sizeof(wire::IoctlOut)) == std::string(label, sizeof label));
   });
 }

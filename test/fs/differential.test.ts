@@ -6,7 +6,7 @@
  */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { globSync, readFileSync } from 'node:fs';
+import { globSync } from 'node:fs';
 import { chmod, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -15,6 +15,7 @@ import { promisify } from 'node:util';
 import { compareTrees } from '../../src/browse/compare-trees.ts';
 import { randomBelow } from '../../src/core/clock.ts';
 import { createSandbox, type Sandbox } from '../support/mount-daemon.ts';
+import { needsIoUring } from '../support/requirements.ts';
 
 const run = promisify(execFile);
 const sources = globSync(fileURLToPath(new URL('../../native/test/differential/*.cc', import.meta.url)));
@@ -27,20 +28,12 @@ async function buildDriver(sandbox: Sandbox): Promise<string> {
   return driver;
 }
 
-function ioUringIsOn(): boolean {
-  try {
-    return readFileSync('/sys/module/fuse/parameters/enable_uring', 'utf8').startsWith('Y');
-  } catch {
-    return false;
-  }
-}
-
 const combinations = (['writeback', 'write-through'] as const).flatMap((dataMode) =>
   (['device', 'io_uring'] as const).map((transport) => ({ dataMode, transport })),
 );
 
 for (const { dataMode, transport } of combinations) {
-  const skip = transport === 'io_uring' && !ioUringIsOn() ? 'the kernel does not offer FUSE over io_uring now' : false;
+  const skip = transport === 'io_uring' ? needsIoUring() : false;
   const title = `random operations end alike on the mount and on a bare directory (${dataMode}, ${transport})`;
   test(title, { skip }, async (t) => {
     const sandbox = await createSandbox(t);
