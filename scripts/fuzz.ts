@@ -13,7 +13,7 @@ import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { missingExitCode } from './requirements.mjs';
+import { exitCodes } from '../src/core/exit-codes.ts';
 
 const projectDirectory = fileURLToPath(new URL('..', import.meta.url));
 const out = join(projectDirectory, 'native/build/fuzz');
@@ -27,7 +27,7 @@ function end(status: number, message: string): never {
 
 if (!/^[1-9]\d*$/.test(values.seconds)) end(2, `--seconds must be a positive integer, not "${values.seconds}"`);
 if (spawnSync('clang++', ['--version']).status !== 0) {
-  end(missingExitCode, 'Fuzzing needs clang with libFuzzer, which is not installed\nhint: apt install clang');
+  end(exitCodes.requirement, 'Fuzzing needs clang with libFuzzer, which is not installed\nhint: apt install clang');
 }
 const make = [
   '-s',

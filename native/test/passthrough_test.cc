@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <filesystem>
 #include <fstream>
 #include <map>
 #include <set>
@@ -51,6 +52,11 @@ void with_handlers(const PassthroughOptions& base, Body body) {
 std::string content_of(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   return {std::istreambuf_iterator<char>(file), {}};
+}
+
+size_t open_descriptors() {
+  const std::filesystem::directory_iterator descriptors("/proc/self/fd");
+  return static_cast<size_t>(std::distance(begin(descriptors), end(descriptors)));
 }
 
 void put(const std::string& path, const std::string& content) { std::ofstream(path, std::ios::binary) << content; }
@@ -392,4 +398,20 @@ TEST("the label of the file system below can be asked for") {
     CHECK(answer.outcome == expected);
     if (expected == 0) CHECK(answer.bytes.substr(sizeof(wire::IoctlOut)) == std::string(label, sizeof label));
   });
+}
+
+TEST("what is never released or forgotten is closed with its handler") {
+  const size_t before = open_descriptors();
+  with_handlers({}, [&](Client& client, const std::string& path, Handler&) {
+    for (int i = 0; i < 20; i++) {
+      uint64_t handle = 0;
+      const std::string name = std::to_string(i);
+      client.create(wire::kRootNode, name, &handle);
+      if (i % 2 == 0) CHECK(client.send(wire::kUnlink, wire::kRootNode, Client::z(name)).outcome == 0);
+      CHECK(mkdir((path + "/d" + name).c_str(), 0755) == 0);
+      client.send(wire::kOpendir, client.lookup(wire::kRootNode, "d" + name).node, wire::OpenIn{}, "");
+    }
+    CHECK(open_descriptors() > before + 20);
+  });
+  CHECK(open_descriptors() == before);
 }
