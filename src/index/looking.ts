@@ -79,7 +79,9 @@ async function apply(
   for (let at = 0; at === 0 || at < names.length; at += sightingsPerTransaction) {
     await state.write(() => {
       // Names that come and go change the times of their directory.
-      if (at === 0) observeInode(state, outcome.self, { by: 'reported', isNew: true });
+      // One that the index comes across only now is listed: what was said of it earlier may have gone with another inode of
+      // its number.
+      if (at === 0) observeInode(state, outcome.self, { by: 'reported', isNew: false });
       for (const [number, { name, created, tries }] of names.slice(at, at + sightingsPerTransaction).entries()) {
         const seen = outcome.states[at + number];
         // Later mutations tell all that is in a new directory, unless some were applied while it was looked for.
