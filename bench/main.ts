@@ -13,6 +13,10 @@ const benches: Record<string, { summary: string; load(): Promise<Bench> }> = {
     summary: 'for how long cuts hold up those who write, and what the first write under a cut costs',
     load: async () => (await import('./cuts/command.ts')).cutsBench,
   },
+  memory: {
+    summary: "the mount's memory with a million files looked up, and over churn",
+    load: async () => (await import('./memory/command.ts')).memoryBench,
+  },
   changes: {
     summary: "what knowing the changes costs, beside restic's and Borg's further backups of the same data",
     load: async () => (await import('./changes/command.ts')).changesBench,

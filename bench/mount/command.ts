@@ -5,11 +5,12 @@ import { benchMount } from './bench-mount.ts';
 
 const usage = `usage: npm run bench -- mount [options]
 
-  --json                  the last line is one JSON object
+  --json                  the last line is one JSON object: {"workloads":{name:{side:seconds}}}
+  --markdown              the figures as a table of Markdown
   --rounds N              rounds of every workload (default 5)
-  --only TEXT             only workloads whose name contains TEXT
+  --only TEXT             only workloads whose name contains TEXT, and those that share files with them
   --storage ext4,tmpfs    where the data lies (default both: the temporary directory, and /dev/shm)
-  --indexing off,on       without and with the index at work (default both)
+  --indexing off,on       without and with the index at work (default both); the other file systems run without
   --data-mode MODE        writeback or write-through (default: the engine's)
   --transport NAME        auto, device or io_uring (default: auto)
   --passthrough-hp FILE   libfuse's example, built from its sources; left out when not given
@@ -21,6 +22,7 @@ async function run(words: string[]): Promise<void> {
     args: words,
     options: {
       json: { type: 'boolean', default: false },
+      markdown: { type: 'boolean', default: false },
       rounds: { type: 'string', default: '5' },
       only: { type: 'string', default: '' },
       storage: { type: 'string', default: 'ext4,tmpfs' },
@@ -33,6 +35,7 @@ async function run(words: string[]): Promise<void> {
   });
   await benchMount({
     json: values.json,
+    markdown: values.markdown,
     rounds: Number(values.rounds),
     only: values.only,
     storages: values.storage.split(','),

@@ -61,11 +61,17 @@ void create_files(const std::vector<std::string>& names) {
   }
 }
 
-void stat_files(const std::vector<std::string>& names) {
+void create_empty_files(const std::vector<std::string>& names) {
+  for (const auto& name : names) check(close(check(open(name.c_str(), O_CREAT | O_EXCL | O_WRONLY, 0644), name)), name);
+}
+
+void look_up_files(const std::vector<std::string>& names) {
   struct stat st;
-  for (int pass = 0; pass < 10; pass++) {
-    for (const auto& name : names) check(stat(name.c_str(), &st), name);
-  }
+  for (const auto& name : names) check(stat(name.c_str(), &st), name);
+}
+
+void stat_files(const std::vector<std::string>& names) {
+  for (int pass = 0; pass < 10; pass++) look_up_files(names);
 }
 
 void open_and_read(const std::vector<std::string>& names) {
@@ -120,7 +126,7 @@ void stream_read(const std::string& name) {
   check(close(fd), name);
 }
 
-void random_writes(const std::string& name, size_t count) {
+void random_writes(const std::string& name, size_t count, bool sync) {
   const std::vector<char> chunk(kRandomWriteBytes, 'r');
   const int fd = check(open(name.c_str(), O_WRONLY), name);
   uint64_t state = 88172645463325252ull;  // xorshift64 (Marsaglia 2003): the same offsets on every side
@@ -131,6 +137,7 @@ void random_writes(const std::string& name, size_t count) {
     const off_t offset = static_cast<off_t>(state % (kRandomFileBytes / kRandomWriteBytes) * kRandomWriteBytes);
     if (pwrite(fd, chunk.data(), chunk.size(), offset) != static_cast<ssize_t>(chunk.size())) fail(name);
   }
+  if (sync) check(fsync(fd), name);
   check(close(fd), name);
 }
 
@@ -156,18 +163,21 @@ int main(int argc, char** argv) {
       {"open-read", [&] { open_and_read(names); }},
       {"readdir", [&] { read_directories(base, count); }},
       {"create", [&] { create_files(names); }},
+      {"create-empty", [&] { create_empty_files(names); }},
+      {"look-up", [&] { look_up_files(names); }},
       {"rename", [&] { rename_files(names, file_names(base, count, "renamed")); }},
       {"unlink", [&] { unlink_files(file_names(base, count, "renamed")); }},
       {"stream-write", [&] { stream_write(base + "/stream", count); }},
       {"stream-read", [&] { stream_read(base + "/stream"); }},
-      {"random-write", [&] { random_writes(base + "/random", count); }},
+      {"random-write", [&] { random_writes(base + "/random", count, false); }},
+      {"random-write-fsync", [&] { random_writes(base + "/random", count, true); }},
   };
   const auto found = workloads.find(workload);
   if (found == workloads.end()) {
     std::fprintf(stderr, "driver: no workload %s\n", workload.c_str());
     return 2;
   }
-  if (workload == "create") make_directories(base, count);
+  if (workload.starts_with("create")) make_directories(base, count);
   std::printf("%.6f\n", seconds_of(found->second));
   return 0;
 }

@@ -10,24 +10,33 @@ export interface Side {
   name: SideName;
   /** Where the workloads run. */
   directory: string;
-  /** Peak resident memory of the daemon, MiB; undefined for the bare directory. */
-  residentMib(): Promise<number | undefined>;
+  /** Of the daemon; undefined for the bare directory. */
+  pid: number | undefined;
+  /** Waits until nothing is done behind the workload any more (hashing), so that it does not slow the next side. */
+  settled(): Promise<void>;
   stop(): Promise<void>;
 }
 
-export interface SideOptions {
+export interface CovaultOptions {
   /** An existing directory on the storage under test; each side makes its own directories in it. */
   base: string;
+  /** Where the index lies. */
+  state: string;
   indexing: boolean;
   dataMode: string | undefined;
   transport: string | undefined;
+}
+
+export interface SideOptions extends CovaultOptions {
   passthroughHp: string | undefined;
 }
 
 const here = dirname(fileURLToPath(import.meta.url));
 
+/** The other file systems have no index; with indexing only the bare directory and Covault are run. */
 export async function startSides(options: SideOptions): Promise<Side[]> {
   const sides = [await startBare(options), await startCovault(options)];
+  if (options.indexing) return sides;
   const bindfs = await startPeer('bindfs', 'bindfs', options, (source, target) => ['-f', source, target]);
   if (bindfs) sides.push(bindfs);
   if (options.passthroughHp) {
@@ -37,6 +46,8 @@ export async function startSides(options: SideOptions): Promise<Side[]> {
       target,
     ]);
     if (hp) sides.push(hp);
+  } else {
+    process.stderr.write('passthroughHp is left out: name its program with --passthrough-hp\n');
   }
   return sides;
 }
@@ -44,14 +55,15 @@ export async function startSides(options: SideOptions): Promise<Side[]> {
 async function startBare({ base }: SideOptions): Promise<Side> {
   const directory = join(base, 'bare');
   await mkdir(directory);
-  return { name: 'bare', directory, residentMib: async () => undefined, stop: async () => {} };
+  return { name: 'bare', directory, pid: undefined, settled: async () => {}, stop: async () => {} };
 }
 
-async function startCovault(options: SideOptions): Promise<Side> {
+/** On the directory `covault` in the base, which may hold something already. */
+export async function startCovault(options: CovaultOptions): Promise<Side> {
   const directory = join(options.base, 'covault');
-  await mkdir(directory);
+  await mkdir(directory, { recursive: true });
   const args = options.indexing
-    ? [join(here, '../../bin/covault.mjs'), 'mount', directory, '--state', join(options.base, 'covault-state')]
+    ? [join(here, '../../bin/covault.mjs'), 'mount', directory, '--state', options.state]
     : [join(here, 'engine-daemon.ts'), directory];
   if (options.dataMode) args.push('--data-mode', options.dataMode);
   if (options.transport) args.push('--transport', options.transport);
@@ -94,15 +106,33 @@ async function startDaemon(name: SideName, program: string, args: string[], dire
   return {
     name,
     directory,
-    residentMib: () => residentMib(child),
+    pid: child.pid,
+    settled: () => settled(child),
     stop: () => stopDaemon(child, directory),
   };
 }
 
-async function residentMib(child: ChildProcess): Promise<number | undefined> {
-  const status = await readFile(`/proc/${child.pid}/status`, 'utf8').catch(() => '');
-  const kibibytes = /^VmHWM:\s+(\d+) kB$/m.exec(status)?.[1];
-  return kibibytes === undefined ? undefined : Math.round(Number(kibibytes) / 1024);
+const settlingLooks = 100;
+const settlingPauseMs = 200;
+
+/** Resolves when the daemon uses less than a tenth of one processor, or after 20 seconds. */
+async function settled(child: ChildProcess): Promise<void> {
+  let before = await processorTicks(child);
+  for (let look = 0; look < settlingLooks; look++) {
+    await new Promise((resolve) => setTimeout(resolve, settlingPauseMs));
+    const now = await processorTicks(child);
+    // A tick is 10 ms on every Linux that Node.js runs on.
+    if ((now - before) * 10 < settlingPauseMs / 10) return;
+    before = now;
+  }
+}
+
+/** Processor time of all threads so far, in ticks. */
+async function processorTicks(child: ChildProcess): Promise<number> {
+  const text = await readFile(`/proc/${child.pid}/stat`, 'utf8').catch(() => '');
+  // The name is in brackets; user and system time are the 12th and 13th field behind it.
+  const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
+  return Number(fields[11] ?? 0) + Number(fields[12] ?? 0);
 }
 
 async function stopDaemon(child: ChildProcess, directory: string): Promise<void> {

@@ -1,12 +1,15 @@
-/** The workloads of the mount benchmark, each timed on one side in one round. */
-import { cp, mkdir, rm } from 'node:fs/promises';
+/**
+ * The workloads of the mount benchmark. Those that need the same files are steps of one sequence, so that the files are
+ * made once in each round.
+ */
+import { cp, mkdir, rename } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type Command, runTimed } from '../measure.ts';
 import type { SourceTree } from './source-tree.ts';
 
 export interface WorkloadContext {
-  /** An empty directory of this workload on the side under test. */
+  /** On the side under test: an empty directory of this run, or what `prepare` filled. */
   directory: string;
   driver: string;
   tree: SourceTree;
@@ -16,14 +19,24 @@ export interface WorkloadContext {
   dropCaches(): Promise<void>;
 }
 
-export interface Workload {
+/** Notes the seconds of one workload. */
+export type Note = (workload: string, seconds: number) => void;
+
+export interface Sequence {
   name: string;
-  /** Seconds of one run; what it needs is made first and not counted. */
-  run(context: WorkloadContext): Promise<number>;
+  workloads: readonly string[];
+  /** Fills the directory of a side once, before the first round; without it every run has an empty directory. */
+  prepare?(context: WorkloadContext): Promise<void>;
+  run(context: WorkloadContext, note: Note): Promise<void>;
 }
 
-const smallFiles = 5000;
+const smallFiles = 3000;
+const streamMebibytes = 1024;
+const randomWrites = 65_536;
 const nativeSources = join(dirname(fileURLToPath(import.meta.url)), '../../native/src');
+
+/** Parts of the engine that need no headers but the system's: about five seconds of compiling on one processor. */
+const compiled = ['channel', 'credentials', 'cutter', 'mounted', 'negotiation', 'request', 'uring'];
 
 const drive = async (context: WorkloadContext, workload: string, count: number): Promise<number> => {
   const command = { program: context.driver, args: [workload, context.directory, String(count)], directory: '/' };
@@ -37,128 +50,106 @@ const shell = (directory: string, script: string, env: NodeJS.ProcessEnv = {}): 
   env,
 });
 
-const seconds = async (command: Command): Promise<number> => (await runTimed(command)).seconds;
+const seconds = async (directory: string, script: string, env?: NodeJS.ProcessEnv): Promise<number> =>
+  (await runTimed(shell(directory, script, env))).seconds;
 
 const git = 'git -c user.name=bench -c user.email=bench@localhost -c gc.auto=0 -c core.fsmonitor=false';
 
-const unpack = ({ directory, tree }: WorkloadContext) => runTimed(shell(directory, `tar -xf '${tree.archive}'`));
+const smallFileSequence: Sequence = {
+  name: 'small-files',
+  workloads: ['create', 'stat', 'open-read', 'readdir', 'rename', 'unlink'],
+  async run(context, note) {
+    note('create', await drive(context, 'create', smallFiles));
+    for (const workload of ['stat', 'open-read', 'readdir']) {
+      await drive(context, workload, smallFiles);
+      note(workload, await drive(context, workload, smallFiles));
+    }
+    note('rename', await drive(context, 'rename', smallFiles));
+    note('unlink', await drive(context, 'unlink', smallFiles));
+  },
+};
 
-/** A workload on files that a first run of `warm` has already seen. */
-const secondTime = (
-  name: string,
-  prepare: (context: WorkloadContext) => Promise<unknown>,
-  script: string,
-): Workload => ({
-  name,
-  async run(context) {
-    await prepare(context);
-    await runTimed(shell(context.directory, script));
-    return seconds(shell(context.directory, script));
+const streamSequence: Sequence = {
+  name: 'stream',
+  workloads: ['stream-write', 'stream-read'],
+  async run(context, note) {
+    note('stream-write', await drive(context, 'stream-write', streamMebibytes));
+    await context.dropCaches();
+    note('stream-read', await drive(context, 'stream-read', streamMebibytes));
   },
-});
+};
 
-const onSeenFiles = (name: string): Workload => ({
-  name,
-  async run(context) {
-    await drive(context, 'create', smallFiles);
-    await drive(context, name, smallFiles);
-    return drive(context, name, smallFiles);
+const randomWriteSequence: Sequence = {
+  name: 'random-write',
+  workloads: ['random-write', 'random-write-fsync'],
+  async prepare({ directory }) {
+    await runTimed(shell(directory, 'dd if=/dev/zero of=random bs=1M count=512 conv=fsync status=none'));
   },
-});
+  async run(context, note) {
+    note('random-write', await drive(context, 'random-write', randomWrites));
+    await runTimed({ program: 'sync', args: [], directory: '/' });
+    note('random-write-fsync', await drive(context, 'random-write-fsync', randomWrites));
+  },
+};
 
-export const workloads: Workload[] = [
-  onSeenFiles('stat'),
-  onSeenFiles('open-read'),
-  onSeenFiles('readdir'),
-  { name: 'create', run: (context) => drive(context, 'create', smallFiles) },
-  {
-    name: 'rename',
-    async run(context) {
-      await drive(context, 'create', smallFiles);
-      return drive(context, 'rename', smallFiles);
-    },
+const treeSequence: Sequence = {
+  name: 'tree',
+  workloads: ['untar', 'find', 'grep', 'git-commit', 'git-status', 'rm-rf'],
+  async run({ directory, tree }, note) {
+    const secondTime = async (script: string) => {
+      await seconds(directory, script);
+      return seconds(directory, script);
+    };
+    note('untar', await seconds(directory, `tar -xf '${tree.archive}'`));
+    note('find', await secondTime('find tree -type f -size +100k > /dev/null'));
+    note('grep', await secondTime('grep -r covault-is-not-in-here tree || true'));
+    const commit = `git init -q . && ${git} add -A . && ${git} commit -qm all`;
+    note('git-commit', await seconds(join(directory, 'tree'), commit));
+    note('git-status', await secondTime(`${git} -C tree status --porcelain`));
+    await rename(join(directory, 'tree/.git'), join(directory, 'repository'));
+    note('rm-rf', await seconds(directory, 'rm -rf tree'));
   },
-  {
-    name: 'unlink',
-    async run(context) {
-      await drive(context, 'create', smallFiles);
-      await drive(context, 'rename', smallFiles);
-      return drive(context, 'unlink', smallFiles);
-    },
+};
+
+/** Apart from the others: who keeps a descriptor for each file that was seen may run out of them here. */
+const copySequence: Sequence = {
+  name: 'copy',
+  workloads: ['cp-a'],
+  async run({ directory, tree }, note) {
+    await seconds(directory, `tar -xf '${tree.archive}'`);
+    note('cp-a', await seconds(directory, 'cp -a tree copy'));
   },
-  { name: 'stream-write', run: (context) => drive(context, 'stream-write', 1024) },
-  {
-    name: 'stream-read',
-    async run(context) {
-      await drive(context, 'stream-write', 1024);
-      await context.dropCaches();
-      return drive(context, 'stream-read', 1024);
-    },
+};
+
+const packageSequence: Sequence = {
+  name: 'npm-ci',
+  workloads: ['npm-ci'],
+  async run({ directory, project }, note) {
+    await cp(project.directory, join(directory, 'project'), { recursive: true });
+    const script = 'npm ci --offline --ignore-scripts --no-audit --no-fund --loglevel=error';
+    note('npm-ci', await seconds(join(directory, 'project'), script, { npm_config_cache: project.cache }));
   },
-  {
-    name: 'random-write',
-    async run(context) {
-      await runTimed(shell(context.directory, 'dd if=/dev/zero of=random bs=1M count=512 conv=fsync status=none'));
-      return drive(context, 'random-write', 65_536);
-    },
+};
+
+const buildSequence: Sequence = {
+  name: 'c-build',
+  workloads: ['c-build'],
+  async run({ directory }, note) {
+    await mkdir(join(directory, 'src'));
+    await cp(nativeSources, join(directory, 'src'), { recursive: true });
+    const compile = `c++ -std=c++20 -O1 -Isrc -c "src/$0.cc" -o "src/$0.o"`;
+    const script = `printf '%s\\n' ${compiled.join(' ')} | xargs -P 2 -n 1 sh -c '${compile}'`;
+    // A compiler behind ccache would compile on the first side only.
+    note('c-build', await seconds(directory, script, { CCACHE_DISABLE: '1' }));
   },
-  { name: 'untar', run: async (context) => (await unpack(context)).seconds },
-  {
-    name: 'git-commit',
-    async run(context) {
-      await unpack(context);
-      return seconds(
-        shell(join(context.directory, 'tree'), `git init -q . && ${git} add -A . && ${git} commit -qm all`),
-      );
-    },
-  },
-  secondTime(
-    'git-status',
-    async (context) => {
-      await unpack(context);
-      const script = `git init -q . && ${git} add -A . && ${git} commit -qm all`;
-      await runTimed(shell(join(context.directory, 'tree'), script));
-    },
-    `${git} -C tree status --porcelain`,
-  ),
-  secondTime('grep', unpack, 'grep -r covault-is-not-in-here tree || true'),
-  secondTime('find', unpack, 'find tree -type f -size +100k > /dev/null'),
-  {
-    name: 'cp-a',
-    async run(context) {
-      await unpack(context);
-      return seconds(shell(context.directory, 'cp -a tree copy'));
-    },
-  },
-  {
-    name: 'rm-rf',
-    async run(context) {
-      await unpack(context);
-      return seconds(shell(context.directory, 'rm -rf tree'));
-    },
-  },
-  {
-    name: 'npm-ci',
-    async run({ directory, project }) {
-      await cp(project.directory, join(directory, 'project'), { recursive: true });
-      const script = 'npm ci --offline --ignore-scripts --no-audit --no-fund --loglevel=error';
-      return seconds(shell(join(directory, 'project'), script, { npm_config_cache: project.cache }));
-    },
-  },
-  {
-    name: 'c-build',
-    async run({ directory }) {
-      await mkdir(join(directory, 'src'));
-      await cp(nativeSources, join(directory, 'src'), { recursive: true });
-      // The parts of the engine that need no headers but the system's.
-      const script =
-        'ls src/*.cc | grep -v -e binding -e addon -e environment | xargs -P 2 -n 1 sh -c \'c++ -std=c++20 -O1 -Isrc -c "$0" -o "$0.o"\'';
-      return seconds(shell(directory, script));
-    },
-  },
+};
+
+export const sequences: readonly Sequence[] = [
+  smallFileSequence,
+  streamSequence,
+  randomWriteSequence,
+  treeSequence,
+  copySequence,
+  packageSequence,
+  buildSequence,
 ];
-
-/** Empties a side between two runs; not counted. */
-export async function clearDirectory(directory: string): Promise<void> {
-  await rm(directory, { recursive: true, force: true });
-}
