@@ -40,8 +40,8 @@ interface Seen extends TakenCut {
 
 /** Cuts open at once. */
 const openMax = 3;
-/** Every so many cuts, one goes into the store. */
-const takenEvery = 6;
+/** One of so many cuts goes into the store. */
+const takenEvery = 2;
 
 export async function playRound(options: RoundOptions): Promise<RoundReport> {
   const directory = mkdtempSync(join(realpathSync(tmpdir()), 'covault-cuts-'));
