@@ -4,6 +4,7 @@
  *   npm test                     lint, types, addon, native tests, all test files
  *   npm test -- index store     only the test files whose path contains one of the words
  *   npm run test:long           the addon, then the long suites in `test/long`, one after the other; words as above
+ *   … --built                   with the addon as it is
  *
  * Test files run in processes of their own, with a TMPDIR of this run; whatever is left in it or below it when all is
  * done (a mount, a process, a file) fails the run and is cleaned up.
@@ -31,7 +32,7 @@ const oneByOne = ['test/e2e/'];
 
 const { values: options, positionals: words } = parseArgs({
   allowPositionals: true,
-  options: { long: { type: 'boolean', default: false } },
+  options: { long: { type: 'boolean', default: false }, built: { type: 'boolean', default: false } },
 });
 const isWholeRun = words.length === 0 && !options.long;
 process.chdir(projectDirectory);
@@ -59,7 +60,7 @@ function runSteps(): void {
     step('lint', 'biome', ['check', '.']);
     step('types', 'tsc', ['-p', '.']);
   }
-  step('addon', process.execPath, ['scripts/build-addon.mjs']);
+  if (!options.built) step('addon', process.execPath, ['scripts/build-addon.mjs']);
   if (isWholeRun) {
     const out = join(projectDirectory, 'native/build/unit');
     step('native tests', 'make', [

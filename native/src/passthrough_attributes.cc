@@ -195,18 +195,24 @@ int PassthroughHandler::set_times(uint64_t node, const wire::SetattrIn& in, cons
                              time(wire::kSetMtime, wire::kSetMtimeNow, in.mtime, in.mtime_ns)};
   // Before it is set: a write handled meanwhile then either comes first or puts it back.
   const bool kernel_owns = connection_.data_mode == DataMode::kWriteback && (in.valid & wire::kSetMtime) != 0;
-  if (kernel_owns && times[1].tv_nsec != UTIME_NOW) kept_times_.keep(node, times[1]);
+  if (kernel_owns && times[1].tv_nsec != UTIME_NOW) kept_times_.tell(node, times[1]);
   return changes_.attributes(subject, [&] { return change_times(lease, times); }) == 0 ? 0 : errno;
 }
 
-void PassthroughHandler::restore_time(uint64_t node, int fd) const {
+void PassthroughHandler::note_time(uint64_t node, const Lease& lease) {
+  if (kept_times_.of(node).has_value()) return;
+  struct stat status;
+  if (fstat(lease->fd.get(), &status) == 0) kept_times_.found(node, status.st_mtim);
+}
+
+void PassthroughHandler::restore_time(uint64_t node, const Lease& lease) const {
   const auto equal = [](const timespec& a, const timespec& b) {
     return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
   };
   std::optional<timespec> kept = kept_times_.of(node);
   while (kept.has_value()) {
     const timespec times[2] = {{.tv_sec = 0, .tv_nsec = UTIME_OMIT}, *kept};
-    if (futimens(fd, times) != 0) return;
+    if (change_times(lease, times) != 0) return;
     // Another time may have been told, and set, in between.
     const std::optional<timespec> now = kept_times_.of(node);
     if (!now.has_value() || equal(*now, *kept)) return;
@@ -221,7 +227,17 @@ Outcome PassthroughHandler::setattr(const Request& request, const wire::SetattrI
   const Subject subject{key(request.node), lease->fd.get()};
   const auto pass = changes_.enter();
   error = set_owner_and_mode(request, in, subject, lease);
-  if (error == 0 && (in.valid & wire::kSetSize) != 0) error = set_size(request, in, subject, lease);
+  if (error == 0 && (in.valid & wire::kSetSize) != 0) {
+    const auto resize = [&] {
+      error = set_size(request, in, subject, lease);
+      return error == 0 ? 0 : -1;
+    };
+    if ((in.valid & wire::kSetMtime) != 0) {
+      resize();
+    } else {
+      keeping_time(request.node, lease, resize);
+    }
+  }
   if (error == 0 && (in.valid & (wire::kSetAtime | wire::kSetMtime)) != 0) {
     error = set_times(request.node, in, subject, lease);
   }

@@ -101,9 +101,7 @@ Outcome PassthroughHandler::write(const Request& request, const wire::WriteIn& i
   const auto pass = changes_.enter();
   const ssize_t count = changes_.content({key(request.node), fd}, in.offset, content.size(), [&]() -> ssize_t {
     if (!lease->append_only) {
-      const ssize_t written = write_all(fd, content, static_cast<off_t>(in.offset));
-      if (written > 0 && cached && connection_.data_mode == DataMode::kWriteback) restore_time(request.node, fd);
-      return written;
+      return keeping_time(request.node, lease, [&] { return write_all(fd, content, static_cast<off_t>(in.offset)); });
     }
     const Bytes rest = appendable(fd, content, in.offset, cached);
     errno = EPERM;
@@ -140,8 +138,10 @@ Outcome PassthroughHandler::fallocate(const Request& request, const wire::Falloc
   const Subject file{key(request.node), lease->fd.get()};
   const auto pass = changes_.enter();
   const auto act = [&] {
-    return ::fallocate(lease->fd.get(), static_cast<int>(in.mode), static_cast<off_t>(in.offset),
-                       static_cast<off_t>(in.length));
+    return keeping_time(request.node, lease, [&] {
+      return ::fallocate(lease->fd.get(), static_cast<int>(in.mode), static_cast<off_t>(in.offset),
+                         static_cast<off_t>(in.length));
+    });
   };
   // Space reserved within or behind the file changes no content; anything else may.
   const int result =
@@ -184,8 +184,10 @@ Outcome PassthroughHandler::copy_file_range(const Request& request, const wire::
   const size_t length = std::min<size_t>(in.length, kCopyMax);
   const auto pass = changes_.enter();
   const ssize_t count = changes_.content(file, in.offset_out, length, [&] {
-    return ::copy_file_range(from->fd.get(), &offset_in, to->fd.get(), &offset_out, length,
-                             static_cast<unsigned>(in.flags));
+    return keeping_time(in.node_out, to, [&] {
+      return ::copy_file_range(from->fd.get(), &offset_in, to->fd.get(), &offset_out, length,
+                               static_cast<unsigned>(in.flags));
+    });
   });
   if (count < 0) return errno;
   if (request.uid != 0 && count > 0) changes_.mode_touched(file.inode);

@@ -103,8 +103,18 @@ class PassthroughHandler final : public Handler {
 
   int set_size(const Request&, const wire::SetattrIn&, const Subject&, const Lease&);
   int set_owner_and_mode(const Request&, const wire::SetattrIn&, const Subject&, const Lease&);
-  // Puts the time back that the kernel told, after a write of its pages.
-  void restore_time(uint64_t node, int fd) const;
+  // Changes content with `act`, which returns what a system call does; in writeback mode the file keeps its time.
+  template <typename Act>
+  auto keeping_time(uint64_t node, const Lease& lease, Act act) {
+    if (connection_.data_mode != DataMode::kWriteback) return act();
+    note_time(node, lease);
+    const auto result = act();
+    if (result < 0) return result;
+    restore_time(node, lease);
+    return result;
+  }
+  void note_time(uint64_t node, const Lease& lease);
+  void restore_time(uint64_t node, const Lease& lease) const;
   int set_times(uint64_t node, const wire::SetattrIn&, const Subject&, const Lease&);
 
   const PassthroughOptions options_;

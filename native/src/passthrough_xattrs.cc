@@ -46,6 +46,21 @@ class XattrTarget {
 // Setting or removing the access ACL changes the mode.
 bool touches_mode(const char* name) { return strcmp(name, "system.posix_acl_access") == 0; }
 
+// Takes out the names that file systems show to privileged callers alone; the engine sees them whoever asks. Returns
+// the length of what is left.
+size_t without_trusted(char* names, size_t length) {
+  char* kept = names;
+  for (const char* name = names; name < names + length;) {
+    const size_t bytes = strnlen(name, static_cast<size_t>(names + length - name) - 1) + 1;
+    if (strncmp(name, "trusted.", 8) != 0) {
+      std::memmove(kept, name, bytes);
+      kept += bytes;
+    }
+    name += bytes;
+  }
+  return static_cast<size_t>(kept - names);
+}
+
 // Answers a query of `size` bytes with what `call(buffer, size)` returns; size 0 asks for the length.
 template <typename Call>
 Outcome reply_value(const wire::GetxattrIn& in, Reply& reply, Call call) {
@@ -78,7 +93,19 @@ Outcome PassthroughHandler::listxattr(const Request& request, const wire::Getxat
   const Lease lease = nodes_->path(request.node, &error);
   if (lease == nullptr) return error;
   const XattrTarget target(lease);
-  return reply_value(in, reply, [&](void* names, size_t size) { return target.list(static_cast<char*>(names), size); });
+  if (request.uid == 0) {
+    return reply_value(in, reply, [&](void* names, size_t size) { return target.list(static_cast<char*>(names), size); });
+  }
+  return reply_value(in, reply, [&](void*, size_t size) -> ssize_t {
+    const std::span<std::byte> space = reply.space();
+    char* names = reinterpret_cast<char*>(space.data());
+    const ssize_t all = target.list(names, std::min(space.size(), kXattrBytesMax));
+    if (all < 0) return all;
+    const size_t length = without_trusted(names, static_cast<size_t>(all));
+    if (size == 0 || length <= size) return static_cast<ssize_t>(length);
+    errno = ERANGE;
+    return -1;
+  });
 }
 
 Outcome PassthroughHandler::setxattr(const Request& request, const wire::SetxattrIn& in, const char* name, Bytes value,
@@ -129,6 +156,9 @@ Outcome PassthroughHandler::ioctl(const Request& request, const wire::IoctlIn& i
       bytes = sizeof(struct fsxattr);
       sets = true;
       break;
+    case FS_IOC_GETFSLABEL:
+      bytes = FSLABEL_MAX;
+      break;
     default:
       return ENOTTY;
   }
@@ -141,7 +171,8 @@ Outcome PassthroughHandler::ioctl(const Request& request, const wire::IoctlIn& i
   const Lease lease = inode->identity.type == S_IFDIR ? directory(request.node, in.handle, &error)
                                                       : file(request.node, in.handle, Access::kRead, &error);
   if (lease == nullptr) return error;
-  const std::span<std::byte> buffer = reply.space().first(sizeof(struct fsxattr) + sizeof(long));
+  static_assert(FSLABEL_MAX >= sizeof(struct fsxattr));
+  const std::span<std::byte> buffer = reply.space().first(FSLABEL_MAX);
   std::memset(buffer.data(), 0, buffer.size());
   if (sets) std::memcpy(buffer.data(), input.data(), bytes);
   const auto act = [&] { return ::ioctl(lease->fd.get(), in.command, buffer.data()); };

@@ -28,6 +28,9 @@ constexpr milliseconds kStopPatience{15000};
 constexpr unsigned kRingWorkersPerQueue = 2;
 constexpr unsigned kRingWorkersMax = 64;
 
+// Looks for a place to write out, a millisecond apart.
+constexpr int kWriteOutLooks = 100;
+
 // Interrupts read(2) on the device in transport threads. Real-time signals are not used by anything else here, and the
 // handler does nothing.
 int wake_signal() { return SIGRTMIN + 5; }
@@ -280,8 +283,9 @@ void Server::Session::started(const Negotiated& negotiated) {
   const bool granted = (negotiated.connection.flags & wire::kInitOverIoUring) != 0;
   if (rings_ == Rings::kOpening) rings_ = granted ? Rings::kGranted : Rings::kRefused;
   if (granted) transport_ = Transport::kIoUring;
-  // Half of the workers that there can be stay free for the WRITEs. A ring's are bound to their queue.
-  write_outs_max_ = (granted ? kRingWorkersMax / queues_ : options_.threads_max) / 2;
+  // Of the workers of /dev/fuse half of those that there can be stay free for the WRITEs. An entry of a ring that is made
+  // later does not get what waits already, so one of each queue's first entries must stay.
+  write_outs_max_ = granted ? kRingWorkersPerQueue - 1 : options_.threads_max / 2;
   if (state_ == State::kStarting) state_ = State::kRunning;
   changed_.notify_all();
 }
@@ -380,16 +384,25 @@ void Server::Session::attributes_changed(uint64_t node) {
   notify(wire::kNotifyInvalidateInode, Bytes(reinterpret_cast<const std::byte*>(&out), sizeof(out)), {});
 }
 
-bool Server::Session::write_out(uint64_t node, off_t offset, off_t length) {
-  bool done = false;
-  if (write_outs_.fetch_add(1) < write_outs_max_) {
-    const wire::NotifyInvalidateInodeOut out{.node = node, .offset = offset, .length = length};
-    const int error =
-        notify(wire::kNotifyInvalidateInode, Bytes(reinterpret_cast<const std::byte*>(&out), sizeof(out)), {});
-    done = error == 0 || error == ENOENT;  // a node that the kernel has no inode for has no pages
+// Waits for a moment only: who waits here may be whom the others wait for.
+bool Server::Session::enter_write_out() {
+  for (int i = 0; i < kWriteOutLooks; i++) {
+    unsigned under_way = write_outs_.load();
+    while (under_way < write_outs_max_) {
+      if (write_outs_.compare_exchange_weak(under_way, under_way + 1)) return true;
+    }
+    std::this_thread::sleep_for(milliseconds(1));
   }
+  return false;
+}
+
+bool Server::Session::write_out(uint64_t node, off_t offset, off_t length) {
+  if (!enter_write_out()) return false;
+  const wire::NotifyInvalidateInodeOut out{.node = node, .offset = offset, .length = length};
+  const int error =
+      notify(wire::kNotifyInvalidateInode, Bytes(reinterpret_cast<const std::byte*>(&out), sizeof(out)), {});
   write_outs_.fetch_sub(1);
-  return done;
+  return error == 0 || error == ENOENT;  // a node that the kernel has no inode for has no pages
 }
 
 int Server::Session::notify(int32_t code, Bytes fixed, Bytes bytes) {

@@ -33,6 +33,7 @@ class Server::Session final : public Notifier, public std::enable_shared_from_th
   Transport transport() const { return transport_.load(); }
   void attributes_changed(uint64_t node) override;
   bool write_out(uint64_t node, off_t offset, off_t length) override;
+  bool enter_write_out();
   // Writes a notification; 0 or an errno.
   int notify(int32_t code, Bytes fixed, Bytes bytes);
 

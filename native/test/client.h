@@ -30,8 +30,8 @@ class Client {
                                 .opcode = opcode,
                                 .unique = ++unique_,
                                 .node = node,
-                                .uid = 0,
-                                .gid = 0,
+                                .uid = user,
+                                .gid = user,
                                 .pid = 1,
                                 .extension_words = 0,
                                 .padding = 0};
@@ -80,6 +80,8 @@ class Client {
     const Answer answer = send(wire::kRead, node, in, "");
     return answer.outcome == 0 ? answer.bytes : "errno " + std::to_string(answer.outcome);
   }
+
+  uint32_t user = 0;  // who asks
 
  private:
   Handler& handler_;

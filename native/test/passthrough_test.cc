@@ -3,10 +3,13 @@
 
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <filesystem>
 #include <fstream>
 #include <map>
 #include <set>
@@ -49,6 +52,11 @@ void with_handlers(const PassthroughOptions& base, Body body) {
 std::string content_of(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   return {std::istreambuf_iterator<char>(file), {}};
+}
+
+size_t open_descriptors() {
+  const std::filesystem::directory_iterator descriptors("/proc/self/fd");
+  return static_cast<size_t>(std::distance(begin(descriptors), end(descriptors)));
 }
 
 void put(const std::string& path, const std::string& content) { std::ofstream(path, std::ios::binary) << content; }
@@ -297,7 +305,7 @@ TEST("more inodes than descriptors can be walked") {
   });
 }
 
-TEST("pages written after the kernel told the time do not move it") {
+TEST("in writeback mode only the kernel moves a time") {
   struct Silent final : Notifier {
     void attributes_changed(uint64_t) override {}
     bool write_out(uint64_t, off_t, off_t) override { return true; }
@@ -312,7 +320,7 @@ TEST("pages written after the kernel told the time do not move it") {
     const auto mtime = [&path] {
       struct stat status = {};
       stat((path + "/file").c_str(), &status);
-      return status.st_mtim.tv_sec;
+      return status.st_mtim.tv_sec + static_cast<double>(status.st_mtim.tv_nsec) * 1e-9;
     };
     const auto tell = [&](uint64_t seconds) {
       wire::SetattrIn in = {};
@@ -327,14 +335,83 @@ TEST("pages written after the kernel told the time do not move it") {
       in.write_flags = wire::kWriteCache;
       CHECK(client.send(wire::kWrite, node, in, "bytes").outcome == 0);
     };
+    const double created = mtime();
+    usleep(20'000);  // the clock of the file system goes in steps of up to 10 ms
     write_page();
-    CHECK(mtime() > 1000);
+    CHECK(mtime() == created);
     tell(1000);
     write_page();
     CHECK(mtime() == 1000);
     tell(2000);
-    write_page();
+    CHECK(client.write(node, handle, 0, "by") == 0);
     CHECK(mtime() == 2000);
-    CHECK(content_of(path + "/file") == "bytes");
+    wire::SetattrIn same = {};
+    same.valid = wire::kSetSize;
+    same.size = 5;
+    CHECK(client.send(wire::kSetattr, node, same, "").outcome == 0);
+    CHECK(mtime() == 2000);
+    wire::FallocateIn in = {};
+    in.handle = handle;
+    in.offset = 2;
+    in.length = 1000;
+    CHECK(client.send(wire::kFallocate, node, in, "").outcome == 0);
+    CHECK(mtime() == 2000);
+    CHECK(content_of(path + "/file").substr(0, 6) == std::string("bytes\0", 6));
   });
+}
+
+TEST("names of trusted attributes are listed for root alone") {
+  with_handlers({}, [](Client& client, const std::string& path, Handler&) {
+    put(path + "/file", "");
+    for (const char* name : {"trusted.a", "user.b", "trusted.c", "user.d"}) {
+      if (setxattr((path + "/file").c_str(), name, "1", 1, 0) != 0) return;  // not root, or no attributes here
+    }
+    const uint64_t node = client.lookup(wire::kRootNode, "file").node;
+    const auto list = [&](uint32_t size) {
+      wire::GetxattrIn in = {};
+      in.size = size;
+      return client.send(wire::kListxattr, node, in, "");
+    };
+    CHECK(list(0).as<wire::GetxattrOut>().size >= 34);
+    CHECK(list(1000).bytes.find("trusted.c") != std::string::npos);
+    client.user = 1000;
+    const std::string seen = list(1000).bytes;
+    CHECK(seen.find("trusted") == std::string::npos && seen.find("user.b") != std::string::npos);
+    CHECK(list(0).as<wire::GetxattrOut>().size == seen.size());
+    CHECK(list(static_cast<uint32_t>(seen.size())).bytes == seen);
+    CHECK(list(static_cast<uint32_t>(seen.size()) - 1).outcome == ERANGE);
+  });
+}
+
+TEST("the label of the file system below can be asked for") {
+  with_handlers({}, [](Client& client, const std::string& path, Handler&) {
+    uint64_t handle = 0;
+    const uint64_t node = client.create(wire::kRootNode, "file", &handle);
+    wire::IoctlIn in = {};
+    in.handle = handle;
+    in.command = FS_IOC_GETFSLABEL;
+    in.out_size = FSLABEL_MAX;
+    const Answer answer = client.send(wire::kIoctl, node, in, "");
+    const FileDescriptor below(open((path + "/file").c_str(), O_RDONLY | O_CLOEXEC));
+    char label[FSLABEL_MAX] = {};
+    const int expected = ioctl(below.get(), FS_IOC_GETFSLABEL, label) == 0 ? 0 : errno;
+    CHECK(answer.outcome == expected);
+    if (expected == 0) CHECK(answer.bytes.substr(sizeof(wire::IoctlOut)) == std::string(label, sizeof label));
+  });
+}
+
+TEST("what is never released or forgotten is closed with its handler") {
+  const size_t before = open_descriptors();
+  with_handlers({}, [&](Client& client, const std::string& path, Handler&) {
+    for (int i = 0; i < 20; i++) {
+      uint64_t handle = 0;
+      const std::string name = std::to_string(i);
+      client.create(wire::kRootNode, name, &handle);
+      if (i % 2 == 0) CHECK(client.send(wire::kUnlink, wire::kRootNode, Client::z(name)).outcome == 0);
+      CHECK(mkdir((path + "/d" + name).c_str(), 0755) == 0);
+      client.send(wire::kOpendir, client.lookup(wire::kRootNode, "d" + name).node, wire::OpenIn{}, "");
+    }
+    CHECK(open_descriptors() > before + 20);
+  });
+  CHECK(open_descriptors() == before);
 }

@@ -15,6 +15,7 @@ import { promisify } from 'node:util';
 import { compareTrees } from '../../src/browse/compare-trees.ts';
 import { randomBelow } from '../../src/core/clock.ts';
 import { createSandbox, type Sandbox } from '../support/mount-daemon.ts';
+import { needsIoUring } from '../support/requirements.ts';
 
 const run = promisify(execFile);
 const sources = globSync(fileURLToPath(new URL('../../native/test/differential/*.cc', import.meta.url)));
@@ -27,11 +28,18 @@ async function buildDriver(sandbox: Sandbox): Promise<string> {
   return driver;
 }
 
-for (const dataMode of ['writeback', 'write-through'] as const) {
-  test(`random operations end alike on the mount and on a bare directory (${dataMode})`, async (t) => {
+const combinations = (['writeback', 'write-through'] as const).flatMap((dataMode) =>
+  (['device', 'io_uring'] as const).map((transport) => ({ dataMode, transport })),
+);
+
+for (const { dataMode, transport } of combinations) {
+  const skip = transport === 'io_uring' ? needsIoUring() : false;
+  const title = `random operations end alike on the mount and on a bare directory (${dataMode}, ${transport})`;
+  test(title, { skip }, async (t) => {
     const sandbox = await createSandbox(t);
     const driver = await buildDriver(sandbox);
-    const daemon = await sandbox.mount({ dataDirectory: sandbox.data, dataMode });
+    const daemon = await sandbox.mount({ dataDirectory: sandbox.data, dataMode, transport });
+    assert.equal(daemon.transport, transport);
     const bare = join(sandbox.path, 'bare');
     await mkdir(bare);
     const first = Number(process.env.COVAULT_SEED ?? randomBelow(1_000_000));

@@ -4,7 +4,7 @@ import { open, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { createSandbox } from '../support/mount-daemon.ts';
-import { needsMount } from '../support/requirements.ts';
+import { needsIoUring, needsMount } from '../support/requirements.ts';
 import { type Syscalls, seekWhence, startSyscalls } from '../support/syscalls.ts';
 
 const mebibyte = 1 << 20;
@@ -49,12 +49,18 @@ for (const dataMode of ['writeback', 'write-through'] as const) {
     await file.close();
     await daemon.unmount();
   });
+}
 
-  test(`many files are asked for their holes at once, each with new content (${dataMode})`, {
-    skip: needsMount(),
+const combinations = (['writeback', 'write-through'] as const).flatMap((dataMode) =>
+  (['device', 'io_uring'] as const).map((transport) => ({ dataMode, transport })),
+);
+
+for (const { dataMode, transport } of combinations) {
+  test(`many files are asked for their holes at once, each with new content (${dataMode}, ${transport})`, {
+    skip: transport === 'io_uring' ? needsIoUring() : needsMount(),
   }, async (t) => {
     const sandbox = await createSandbox(t);
-    const daemon = await sandbox.mount({ dataDirectory: sandbox.data, dataMode });
+    const daemon = await sandbox.mount({ dataDirectory: sandbox.data, dataMode, transport });
     const block = Buffer.alloc(65536, 'x');
     const askOne = async (number: number) => {
       const path = join(sandbox.data, String(number));
@@ -65,12 +71,17 @@ for (const dataMode of ['writeback', 'write-through'] as const) {
       for (let at = 0; at < 8; at++) {
         await file.write(block, 0, block.length, at * 2 * block.length);
         const ranges = await dataRanges(syscalls, path);
-        assert.equal(ranges.length, at + 1);
-        assert.deepEqual(ranges[at], [at * 2 * block.length, at * 2 * block.length + block.length]);
+        for (let written = 0; written <= at; written++) {
+          const start = written * 2 * block.length;
+          const isData = ranges.some(([from = 0, to = 0]) => from <= start && start + block.length <= to);
+          assert.ok(isData, `${path}: ${start} was called a hole: ${JSON.stringify(ranges)}`);
+        }
+        // Over io_uring there may be no thread left to ask with; then all is data.
+        if (transport === 'device') assert.equal(ranges.length, at + 1);
       }
       await file.close();
     };
-    await Promise.all(Array.from({ length: 8 }, (_, number) => askOne(number)));
+    await Promise.all(Array.from({ length: 12 }, (_, number) => askOne(number)));
     await daemon.unmount();
   });
 }

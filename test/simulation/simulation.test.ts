@@ -4,7 +4,7 @@ import { describe, test } from 'node:test';
 import { runSeeds } from './seeds.ts';
 import { simulate } from './simulate.ts';
 
-const seeds = 150;
+const seeds = 80;
 
 describe('a simulated domain', () => {
   test(`keeps every promise for ${seeds} seeds`, async () => {

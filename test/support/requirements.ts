@@ -25,6 +25,16 @@ export function needsMount(): Missing {
   return needsFusermount();
 }
 
+/** The transport over io_uring: root switches it on for the whole machine (`fuse.enable_uring`). */
+export function needsIoUring(): Missing {
+  try {
+    if (readFileSync('/sys/module/fuse/parameters/enable_uring', 'utf8').startsWith('Y')) return needsMount();
+  } catch {
+    // This kernel does not have it.
+  }
+  return 'the kernel does not offer FUSE over io_uring now';
+}
+
 /** Mounting as an ordinary user, from tests that run as root. */
 export function needsMountAsUser(): Missing {
   if (needsRoot() || needsMount()) return needsRoot() || needsMount();

@@ -52,15 +52,16 @@ Operation Generator::next() {
   random_path(op.path, directory);
   random_path(op.path2, directory);
   switch (op.kind) {
-    case Kind::kOpen: {
+    case Kind::kOpen:
+    case Kind::kOpenFollowing: {
       constexpr int modes[] = {O_RDONLY, O_RDWR, O_RDWR, O_WRONLY};
       constexpr int extras[] = {0, O_CREAT, O_CREAT, O_CREAT | O_EXCL, O_TRUNC, O_CREAT | O_TRUNC, O_APPEND, O_CREAT | O_APPEND};
       op.flags = static_cast<uint32_t>(modes[below(4)] | extras[below(8)]);
       break;
     }
     case Kind::kRename: {
-      constexpr uint32_t flags[] = {0, 0, 0, RENAME_NOREPLACE, RENAME_EXCHANGE};
-      op.flags = flags[below(5)];
+      constexpr uint32_t flags[] = {0, 0, 0, RENAME_NOREPLACE, RENAME_EXCHANGE, RENAME_WHITEOUT};
+      op.flags = flags[below(privileged_ ? 6 : 5)];
       break;
     }
     case Kind::kFallocate: {
@@ -74,8 +75,12 @@ Operation Generator::next() {
       op.flags = static_cast<uint32_t>(flags[below(3)]);
       break;
     }
+    case Kind::kSetAcl:
+      if (!privileged_) op.kind = Kind::kGetAcl;
+      break;
     case Kind::kMkdir:
     case Kind::kChmod:
+    case Kind::kFchmod:
       if (below(4)) op.flags = 0777;
       if (!privileged_) op.flags = (op.flags & ~06000u) | 0700u;
       break;
@@ -92,7 +97,8 @@ const char* name_of(Kind kind) {
       "open", "close", "write", "append", "read", "truncate", "ftruncate", "mkdir", "rmdir", "unlink", "rename", "link",
       "symlink", "readlink", "mknod", "chmod", "chown", "utimens", "stat", "fstat", "access", "list", "seek-data", "seek-hole",
       "fallocate", "copy-range", "set-xattr", "get-xattr", "list-xattr", "remove-xattr", "flock", "range-lock", "map-write",
-      "map-read", "fsync", "tmpfile", "link-tmpfile",
+      "map-read", "fsync", "tmpfile", "link-tmpfile", "open-following", "fchmod", "fchown", "futimens", "statfs", "set-acl",
+      "get-acl", "flagged-write", "sendfile", "ofd-lock", "tell-lock", "keep-mapping", "use-mapping",
   };
   static_assert(sizeof all / sizeof *all == static_cast<size_t>(Kind::kCount));
   return all[static_cast<size_t>(kind)];

@@ -8,10 +8,12 @@ enum class Kind : uint32_t {
   kOpen, kClose, kWrite, kAppendWrite, kRead, kTruncate, kFtruncate, kMkdir, kRmdir, kUnlink, kRename,
   kLink, kSymlink, kReadlink, kMknod, kChmod, kChown, kUtimens, kStat, kFstat, kAccess, kList, kSeekData, kSeekHole,
   kFallocate, kCopyRange, kSetXattr, kGetXattr, kListXattr, kRemoveXattr, kFlock, kRangeLock, kMapWrite, kMapRead,
-  kFsync, kTmpfile, kLinkTmpfile, kCount,
+  kFsync, kTmpfile, kLinkTmpfile, kOpenFollowing, kFchmod, kFchown, kFutimens, kStatfs, kSetAcl, kGetAcl, kFlaggedWrite, kSendfile,
+  kOfdLock, kTellLock, kKeepMapping, kUseMapping, kCount,
 };
 
 constexpr int kSlots = 6;        // open files of one process on each side
+constexpr int kMappings = 3;     // mappings that it keeps
 constexpr int kPathBytes = 640;  // three names of the longest kind, "/" between
 
 struct Operation {

@@ -4,8 +4,11 @@
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/sendfile.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -18,12 +21,52 @@
 
 namespace {
 
-Outcome outcome_of(int64_t result, std::string detail = {}) {
+std::string attributes_text(const struct stat& st) {
+  char text[160];
+  // A directory's size and link count are the file system's own affair.
+  const bool directory = S_ISDIR(st.st_mode);
+  std::snprintf(text, sizeof text, "mode %o owner %u:%u size %lld links %lu rdev %lu", st.st_mode, st.st_uid, st.st_gid,
+                directory ? 0LL : static_cast<long long>(st.st_size), directory ? 0UL : st.st_nlink, st.st_rdev);
+  return text;
+}
+
+// Binary form of an access control list as it stands in the attribute (version 2), with the caller's groups of bits.
+std::vector<char> acl_of(uint32_t bits) {
+  struct Entry {
+    uint16_t tag, permissions;
+    uint32_t id;
+  };
+  constexpr uint32_t nobody = ~0u;
+  const auto three = [&bits](int shift) { return static_cast<uint16_t>(bits >> shift & 7); };
+  const Entry entries[] = {{1, 7, nobody},          {2, three(2), 1000},       {4, three(5), nobody}, {8, three(8), 1001},
+                           {16, three(11), nobody}, {32, three(14), nobody}};
+  std::vector<char> bytes(4 + sizeof entries);
+  bytes[0] = 2;
+  std::memcpy(bytes.data() + 4, entries, sizeof entries);
+  return bytes;
+}
+
+std::string sorted_names(int directory) {
+  DIR* stream = fdopendir(directory);
+  if (!stream) return "unreadable";
+  for (int i = 0; i < 3; i++) readdir(stream);
+  rewinddir(stream);
+  std::vector<std::string> names;
+  while (const dirent* entry = readdir(stream)) names.push_back(std::string(entry->d_name) + static_cast<char>('0' + entry->d_type));
+  closedir(stream);
+  std::sort(names.begin(), names.end());
+  std::string all;
+  for (const auto& name : names) all += name + '\n';
+  return all;
+}
+
+}  // namespace
+
+Outcome outcome_of(int64_t result, std::string detail) {
   if (result < 0) return {-1, errno, {}};
   return {result, 0, std::move(detail)};
 }
 
-// Bytes that depend on the seed and the place only, so that misplaced ones show.
 std::vector<char> bytes_of(uint64_t seed, uint64_t length) {
   std::vector<char> bytes(length);
   uint64_t state = seed * 2685821657736338717ull + 1;
@@ -36,29 +79,6 @@ std::vector<char> bytes_of(uint64_t seed, uint64_t length) {
   return bytes;
 }
 
-std::string attributes_text(const struct stat& st) {
-  char text[160];
-  // A directory's size and link count are the file system's own affair.
-  const bool directory = S_ISDIR(st.st_mode);
-  std::snprintf(text, sizeof text, "mode %o owner %u:%u size %lld links %lu rdev %lu", st.st_mode, st.st_uid, st.st_gid,
-                directory ? 0LL : static_cast<long long>(st.st_size), directory ? 0UL : st.st_nlink, st.st_rdev);
-  return text;
-}
-
-std::string sorted_names(int directory) {
-  DIR* stream = fdopendir(directory);
-  if (!stream) return "unreadable";
-  std::vector<std::string> names;
-  while (const dirent* entry = readdir(stream)) names.push_back(std::string(entry->d_name) + static_cast<char>('0' + entry->d_type));
-  closedir(stream);
-  std::sort(names.begin(), names.end());
-  std::string all;
-  for (const auto& name : names) all += name + '\n';
-  return all;
-}
-
-}  // namespace
-
 Side::Side(const std::string& directory) : base_(open(directory.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC)) {
   if (base_ < 0) {
     std::perror(directory.c_str());
@@ -68,6 +88,7 @@ Side::Side(const std::string& directory) : base_(open(directory.c_str(), O_PATH 
 }
 
 Side::~Side() {
+  for (int mapping = 0; mapping < kMappings; mapping++) drop(mapping);
   for (const int fd : slots_) {
     if (fd >= 0) close(fd);
   }
@@ -82,11 +103,18 @@ Outcome Side::perform(const Operation& operation) {
   switch (operation.kind) {
     case Kind::kMkdir: case Kind::kRmdir: case Kind::kUnlink: case Kind::kRename: case Kind::kLink: case Kind::kSymlink:
     case Kind::kReadlink: case Kind::kMknod: case Kind::kList: case Kind::kTmpfile: case Kind::kLinkTmpfile: case Kind::kOpen:
+    case Kind::kOpenFollowing:
       return on_name(operation);
     case Kind::kTruncate: case Kind::kChmod: case Kind::kChown: case Kind::kUtimens: case Kind::kStat: case Kind::kAccess:
+    case Kind::kFchmod: case Kind::kFchown: case Kind::kFutimens: case Kind::kStatfs:
       return on_attributes(operation);
     case Kind::kSetXattr: case Kind::kGetXattr: case Kind::kListXattr: case Kind::kRemoveXattr:
+    case Kind::kSetAcl: case Kind::kGetAcl:
       return on_xattrs(operation);
+    case Kind::kFlock: case Kind::kRangeLock: case Kind::kOfdLock: case Kind::kTellLock:
+      return on_lock(operation);
+    case Kind::kKeepMapping: return keep_mapping(operation);
+    case Kind::kUseMapping: return use_mapping(operation);
     default:
       return on_file(operation);
   }
@@ -105,6 +133,8 @@ Outcome Side::on_name(const Operation& op) {
   switch (op.kind) {
     case Kind::kOpen:
       return keep(slot, openat(base_, op.path, static_cast<int>(op.flags) | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0666));
+    case Kind::kOpenFollowing:
+      return keep(slot, openat(base_, op.path, static_cast<int>(op.flags) | O_CLOEXEC | O_NONBLOCK, 0666));
     case Kind::kMkdir: return outcome_of(mkdirat(base_, op.path, op.flags & 07777));
     case Kind::kRmdir: return outcome_of(unlinkat(base_, op.path, AT_REMOVEDIR));
     case Kind::kUnlink: return outcome_of(unlinkat(base_, op.path, 0));
@@ -154,6 +184,23 @@ Outcome Side::on_attributes(const Operation& op) {
       if (fstatat(base_, op.path, &st, AT_SYMLINK_NOFOLLOW) < 0) return outcome_of(-1);
       return {0, 0, std::to_string(st.st_mtim.tv_sec) + "." + std::to_string(st.st_mtim.tv_nsec)};
     }
+    case Kind::kFchmod: return outcome_of(fchmod(slots_[op.slot], op.flags & 07777));
+    case Kind::kFchown:
+      return outcome_of(fchown(slots_[op.slot], op.flags & 1 ? 1000 : static_cast<uid_t>(-1), op.flags & 2 ? 1001 : 0));
+    case Kind::kFutimens: {
+      const timespec at{static_cast<time_t>(op.offset), 7};
+      const timespec special{0, op.flags & 1 ? UTIME_NOW : UTIME_OMIT};
+      const timespec times[2] = {op.flags & 2 ? special : at, op.flags & 4 ? special : at};
+      const int result = futimens(slots_[op.slot], times);
+      struct stat st;
+      if (result < 0 || fstat(slots_[op.slot], &st) < 0) return outcome_of(-1);
+      return {0, 0, op.flags & 4 ? "" : std::to_string(st.st_mtim.tv_sec) + "." + std::to_string(st.st_mtim.tv_nsec)};
+    }
+    case Kind::kStatfs: {
+      struct statfs status;
+      if (fstatfs(slots_[op.slot], &status) < 0) return outcome_of(-1);
+      return {status.f_namelen, 0, std::to_string(status.f_blocks) + " blocks of " + std::to_string(status.f_bsize)};
+    }
     case Kind::kAccess: return outcome_of(faccessat(base_, op.path, static_cast<int>(op.flags & 7), AT_EACCESS));
     default: {
       struct stat st;
@@ -186,6 +233,15 @@ Outcome Side::on_xattrs(const Operation& op) {
       std::string all;
       for (const auto& one : names) all += one + '\n';
       return {0, 0, all};
+    }
+    case Kind::kSetAcl: {
+      const auto acl = acl_of(op.flags);
+      const char* acl_name = op.flags & 1 ? "system.posix_acl_default" : "system.posix_acl_access";
+      return outcome_of(lsetxattr(path.c_str(), acl_name, acl.data(), acl.size(), 0));
+    }
+    case Kind::kGetAcl: {
+      const ssize_t length = lgetxattr(path.c_str(), "system.posix_acl_access", buffer, sizeof buffer);
+      return outcome_of(length, length < 0 ? "" : std::string(buffer, static_cast<size_t>(length)));
     }
     default: return outcome_of(lremovexattr(path.c_str(), name.c_str()));
   }
@@ -224,18 +280,19 @@ Outcome Side::on_file(const Operation& op) {
       off64_t to = static_cast<off64_t>(op.offset2);
       return outcome_of(copy_file_range(slot, &from, slots_[op.slot2], &to, op.length, 0));
     }
-    case Kind::kFlock: return outcome_of(flock(slot, static_cast<int>(op.flags) | LOCK_NB));
-    case Kind::kRangeLock: {
-      struct flock lock{};
-      lock.l_type = static_cast<short>(op.flags % 3);
-      lock.l_whence = SEEK_SET;
-      lock.l_start = static_cast<off_t>(op.offset);
-      lock.l_len = static_cast<off_t>(op.length);
-      return outcome_of(fcntl(slot, F_SETLK, &lock));
+    case Kind::kFlaggedWrite: {
+      auto bytes = bytes_of(op.seed, op.length);
+      const iovec part{bytes.data(), bytes.size()};
+      const int flags = op.flags & 1 ? RWF_APPEND : RWF_DSYNC;
+      return outcome_of(pwritev2(slot, &part, 1, op.flags & 2 ? -1 : static_cast<off_t>(op.offset), flags));
+    }
+    case Kind::kSendfile: {
+      off_t from = static_cast<off_t>(op.offset);
+      return outcome_of(sendfile(slots_[op.slot2], slot, &from, op.length));
     }
     case Kind::kMapWrite: return map(op, true);
     case Kind::kMapRead: return map(op, false);
-    default: return outcome_of(fsync(slot));
+    default: return outcome_of(op.flags & 1 ? fsync(slot) : fdatasync(slot));
   }
 }
 

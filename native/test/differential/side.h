@@ -3,8 +3,14 @@
 
 #include <array>
 #include <string>
+#include <vector>
 
 #include "operation.h"
+
+// What a system call gave: its result or errno.
+Outcome outcome_of(int64_t result, std::string detail = {});
+// Bytes that depend on the seed and the place only, so that misplaced ones show.
+std::vector<char> bytes_of(uint64_t seed, uint64_t length);
 
 class Side {
  public:
@@ -23,8 +29,21 @@ class Side {
   Outcome keep(int& slot, int opened);
   Outcome seek(const Operation& operation);
   Outcome map(const Operation& operation, bool write);
+  Outcome on_lock(const Operation& operation);
+  Outcome keep_mapping(const Operation& operation);
+  Outcome use_mapping(const Operation& operation);
+  void drop(int mapping);
   std::string magic_path(const char* path) const;
 
   int base_;
   std::array<int, kSlots> slots_;
+  // Mappings outlive the open files that they were made with, as they do in programs.
+  struct Mapping {
+    void* memory = nullptr;
+    size_t length = 0;
+    off_t offset = 0;
+    bool writable = false;
+    int fd = -1;  // to ask for the file's size: touching what is behind the end would kill the process
+  };
+  std::array<Mapping, kMappings> mappings_;
 };
