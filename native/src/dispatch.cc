@@ -237,6 +237,26 @@ bool decode_header(Bytes message, wire::InHeader* header, Bytes* body) {
   return true;
 }
 
+bool hands_over(uint32_t opcode) {
+  switch (opcode) {
+    case wire::kWrite:
+    case wire::kSetattr:  // times of what was written
+    case wire::kRead:     // the rest of a page that was written in part
+    case wire::kFlush:
+    case wire::kFsync:
+    case wire::kFsyncdir:
+    case wire::kSyncfs:
+    case wire::kRelease:
+    case wire::kReleasedir:
+    case wire::kForget:
+    case wire::kBatchForget:
+    case wire::kDestroy:
+      return true;
+    default:
+      return false;
+  }
+}
+
 Outcome dispatch(Handler& handler, const Connection& connection, const wire::InHeader& header, Arguments arguments,
                  Reply& reply) {
   const Request request{.opcode = header.opcode,

@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <string_view>
+#include <vector>
 
 #include "reply.h"
 #include "request.h"
@@ -63,6 +64,8 @@ class Handler {
   virtual bool answers_later() const { return false; }
   // Called once, before any other operation. `notifier` outlives every request.
   virtual void connected(const Connection&, Notifier& /*notifier*/) {}
+  // Node ids of the regular files that the kernel knows; any thread.
+  virtual std::vector<uint64_t> known_files() const { return {}; }
   // Called by every transport thread before its first request and after its last one.
   virtual void thread_starts() {}
   virtual void thread_ends() {}

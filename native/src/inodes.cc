@@ -179,6 +179,21 @@ void Inodes::release(uint64_t node, uint64_t lookups, uint32_t children) {
   }
 }
 
+std::vector<uint64_t> Inodes::all_of_type(uint32_t type) const {
+  std::vector<uint64_t> found;
+  for (const Shard& shard : shards_) {
+    const std::lock_guard lock(shard.mutex);
+    for (const uint32_t first : shard.buckets) {
+      for (uint32_t i = first; i != 0;) {
+        const Inode* inode = slot(i);
+        if (inode->identity.type == type) found.push_back(inode->node.load(std::memory_order_relaxed));
+        i = inode->next;
+      }
+    }
+  }
+  return found;
+}
+
 void Inodes::add_child(uint64_t parent) {
   Inode* inode = mutable_find(parent);
   if (inode == nullptr) return;

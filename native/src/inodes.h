@@ -100,6 +100,9 @@ class Inodes {
   void set_name(uint64_t node, uint64_t parent, std::string_view name);
   void drop_name(uint64_t node);
 
+  // Node ids of all inodes of one type that are known at some moment of the call.
+  std::vector<uint64_t> all_of_type(uint32_t type) const;
+
   uint64_t size() const { return size_.load(std::memory_order_relaxed); }
 
  private:

@@ -63,6 +63,7 @@ class Nodes {
   int root_fd() const { return root_.get(); }
   bool uses_handles() const { return handles_; }
 
+  std::vector<uint64_t> files_known() const { return inodes_.all_of_type(S_IFREG); }
   uint64_t inodes() const { return inodes_.size(); }
   const Descriptors& paths() const { return paths_; }
   const Descriptors& files() const { return files_; }

@@ -30,6 +30,7 @@ class PassthroughHandler final : public Handler {
     connection_ = connection;
     notifier_ = &notifier;
   }
+  std::vector<uint64_t> known_files() const override { return nodes_->files_known(); }
   void thread_starts() override;
 
   Outcome lookup(const Request&, std::string_view name, Reply&) override;

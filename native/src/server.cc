@@ -20,14 +20,14 @@ Server::~Server() { stop(); }
 
 std::string Server::start() { return session_->start(); }
 void Server::stop() { session_->stop(); }
+void Server::finish_writes() { session_->finish_writes(); }
 Transport Server::transport() const { return session_->transport(); }
 Connection Server::connection() const { return session_->connection(); }
 ServerStatistics Server::statistics() const { return session_->statistics(); }
 std::string Server::failure() const { return session_->failure(); }
 
 int Server::invalidate_inode(uint64_t node, int64_t offset, int64_t length) {
-  const wire::NotifyInvalidateInodeOut out{.node = node, .offset = offset, .length = length};
-  return session_->notify(wire::kNotifyInvalidateInode, bytes_of(out), {});
+  return session_->invalidate(node, offset, length);
 }
 
 int Server::invalidate_entry(uint64_t parent, std::string_view name) {

@@ -63,6 +63,11 @@ class Server {
   // finished first. Idempotent; not from a thread of the server.
   void stop();
 
+  // Before stop() while files are still open: lets no caller write into the page cache any more (what could begin such a
+  // write is answered with ENOTCONN), and has the kernel write out what it holds. Waits for requests; not from a Handler
+  // function.
+  void finish_writes();
+
   // Transport in use once started: kDevice or kIoUring.
   Transport transport() const;
   Connection connection() const;

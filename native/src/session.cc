@@ -24,6 +24,9 @@ constexpr milliseconds kSignalInterval{5};
 // How long stop() waits for requests that the file system below does not finish.
 constexpr milliseconds kStopPatience{15000};
 
+// Between the kernel's question for attributes and the write for which it asked, on a busy machine.
+constexpr milliseconds kWriteDelay{50};
+
 // Threads for each queue of the ring to start with, and for all queues together at most.
 constexpr unsigned kRingWorkersPerQueue = 2;
 constexpr unsigned kRingWorkersMax = 64;
@@ -102,6 +105,17 @@ void Server::Session::stop() {
     }
   }
   device_.reset();
+}
+
+void Server::Session::finish_writes() {
+  accepting_ = false;
+  const std::vector<uint64_t> files = handler_->known_files();
+  // All of them before the first is written out: what is accepted until then is written out too.
+  for (const uint64_t node : files) attributes_changed(node);
+  for (const uint64_t node : files) invalidate(node, 0, 0);
+  // Whoever had asked for attributes just before writes a moment later.
+  std::this_thread::sleep_for(kWriteDelay);
+  for (const uint64_t node : files) invalidate(node, 0, 0);
 }
 
 // False if the system has no thread left.
@@ -190,8 +204,10 @@ void Server::Session::serve(Worker& worker, Channel& channel) {
     }
     worker.progress.fetch_add(1, std::memory_order_relaxed);
     Reply reply(channel.header().unique, channel.space(), channel.deferrer());
+    const bool refused = !accepting_.load(std::memory_order_relaxed) && !hands_over(channel.header().opcode);
     const Outcome outcome =
-        handle_request(*handler_, connection_, channel.header(), channel.arguments(), reply, worker.counters);
+        refused ? ENOTCONN
+                : handle_request(*handler_, connection_, channel.header(), channel.arguments(), reply, worker.counters);
     if (outcome >= 0) channel.send(outcome, reply);
     worker.progress.fetch_add(1, std::memory_order_relaxed);
     if (worker.role == Role::kDevice && surplus()) return;
@@ -379,9 +395,11 @@ Connection Server::Session::connection() const {
 }
 
 // Without pages (a negative offset) the kernel takes no lock that a request could hold.
-void Server::Session::attributes_changed(uint64_t node) {
-  const wire::NotifyInvalidateInodeOut out{.node = node, .offset = -1, .length = 0};
-  notify(wire::kNotifyInvalidateInode, Bytes(reinterpret_cast<const std::byte*>(&out), sizeof(out)), {});
+void Server::Session::attributes_changed(uint64_t node) { invalidate(node, -1, 0); }
+
+int Server::Session::invalidate(uint64_t node, int64_t offset, int64_t length) {
+  const wire::NotifyInvalidateInodeOut out{.node = node, .offset = offset, .length = length};
+  return notify(wire::kNotifyInvalidateInode, Bytes(reinterpret_cast<const std::byte*>(&out), sizeof(out)), {});
 }
 
 // Waits for a moment only: who waits here may be whom the others wait for.
@@ -398,9 +416,7 @@ bool Server::Session::enter_write_out() {
 
 bool Server::Session::write_out(uint64_t node, off_t offset, off_t length) {
   if (!enter_write_out()) return false;
-  const wire::NotifyInvalidateInodeOut out{.node = node, .offset = offset, .length = length};
-  const int error =
-      notify(wire::kNotifyInvalidateInode, Bytes(reinterpret_cast<const std::byte*>(&out), sizeof(out)), {});
+  const int error = invalidate(node, offset, length);
   write_outs_.fetch_sub(1);
   return error == 0 || error == ENOENT;  // a node that the kernel has no inode for has no pages
 }

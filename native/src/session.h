@@ -27,6 +27,7 @@ class Server::Session final : public Notifier, public std::enable_shared_from_th
 
   std::string start();
   void stop();
+  void finish_writes();
   ServerStatistics statistics() const;
   std::string failure() const;
   Connection connection() const;
@@ -34,6 +35,8 @@ class Server::Session final : public Notifier, public std::enable_shared_from_th
   void attributes_changed(uint64_t node) override;
   bool write_out(uint64_t node, off_t offset, off_t length) override;
   bool enter_write_out();
+  // Has the kernel write out and drop pages (length 0 = to the end; offset -1 = only attributes); 0 or an errno.
+  int invalidate(uint64_t node, int64_t offset, int64_t length);
   // Writes a notification; 0 or an errno.
   int notify(int32_t code, Bytes fixed, Bytes bytes);
 
@@ -77,6 +80,7 @@ class Server::Session final : public Notifier, public std::enable_shared_from_th
   std::atomic<Transport> transport_ = Transport::kDevice;
 
   std::atomic<bool> stopping_ = false;
+  std::atomic<bool> accepting_ = true;
   std::atomic<int> idle_ = 0;          // workers waiting for a request
   std::atomic<bool> watched_ = false;  // the supervisor looks at the workers every few milliseconds
   std::atomic<uint32_t> alarms_ = 0;   // counts reasons to wake the sleeping supervisor

@@ -45,10 +45,10 @@ Napi::Object request_object(Napi::Env env, const ForwardRequest& request) {
 Napi::Function SessionObject::define(Napi::Env env) {
   return DefineClass(
       env, "Session",
-      {InstanceMethod("start", &SessionObject::start), InstanceMethod("stop", &SessionObject::stop),
-       InstanceMethod("close", &SessionObject::close), InstanceMethod("counters", &SessionObject::counters),
-       InstanceMethod("requests", &SessionObject::requests), InstanceMethod("answer", &SessionObject::answer),
-       InstanceMethod("openEpoch", &SessionObject::open_epoch),
+      {InstanceMethod("start", &SessionObject::start), InstanceMethod("finishWrites", &SessionObject::finish_writes),
+       InstanceMethod("stop", &SessionObject::stop), InstanceMethod("close", &SessionObject::close),
+       InstanceMethod("counters", &SessionObject::counters), InstanceMethod("requests", &SessionObject::requests),
+       InstanceMethod("answer", &SessionObject::answer), InstanceMethod("openEpoch", &SessionObject::open_epoch),
        InstanceMethod("closeEpoch", &SessionObject::close_epoch),
        InstanceMethod("epochFailure", &SessionObject::epoch_failure),
        InstanceMethod("epochStatistics", &SessionObject::epoch_statistics)});
@@ -161,6 +161,14 @@ Napi::Value SessionObject::start(const Napi::CallbackInfo& info) {
   return Environment::of(info.Env()).run(work, "start", mountpoint_, [problem](Napi::Env env) -> Napi::Value {
     return Napi::String::New(env, *problem);
   });
+}
+
+Napi::Value SessionObject::finish_writes(const Napi::CallbackInfo& info) {
+  const auto work = [server = server_] {
+    server->finish_writes();
+    return 0;
+  };
+  return Environment::of(info.Env()).run(work, "finishWrites", mountpoint_);
 }
 
 Napi::Value SessionObject::stop(const Napi::CallbackInfo& info) {

@@ -35,6 +35,8 @@ class SessionObject final : public Napi::ObjectWrap<SessionObject>, public Closa
 
  private:
   Napi::Value start(const Napi::CallbackInfo& info);             // start(): Promise<string>: "" or what went wrong
+  // finishWrites(): Promise<void>: no caller writes into the page cache any more, and what it held has been written
+  Napi::Value finish_writes(const Napi::CallbackInfo& info);
   Napi::Value stop(const Napi::CallbackInfo& info);              // stop(): Promise<void>; idempotent
   void close(const Napi::CallbackInfo& info);                    // close(): now, for the end of the process; idempotent
   Napi::Value counters(const Napi::CallbackInfo& info);          // counters(): object

@@ -232,6 +232,11 @@ export interface TreeSessionOptions extends AnySessionOptions {
 export interface NativeSession {
   /** Resolves with what went wrong, or an empty text. */
   start(): Promise<string>;
+  /**
+   * Lets no caller write into the page cache any more and has the kernel write out what it holds; for a mount with the
+   * data mode `writeback` that is to be stopped while files are open.
+   */
+  finishWrites(): Promise<void>;
   /** Ends the threads; what is still mounted fails with ENOTCONN. Idempotent. */
   stop(): Promise<void>;
   /** For the end of the process: flushes, detaches and ends the threads before it returns. Idempotent. */

@@ -128,7 +128,11 @@ export class Mounted {
       delay(lazyGraceMs, false, { signal: grace.signal }).catch(() => true),
     ]);
     grace.abort();
-    if (!isOver) this.#connection.resolve('unmounted');
+    if (!isOver) {
+      // What was written during that time was accepted too.
+      if (this.native.counters().dataMode === 'writeback') await this.native.finishWrites();
+      this.#connection.resolve('unmounted');
+    }
     await this.ended;
   }
 
