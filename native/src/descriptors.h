@@ -7,6 +7,7 @@
 #define COVAULT_DESCRIPTORS_H_
 
 #include <array>
+#include <atomic>
 #include <cstdint>
 #include <list>
 #include <memory>
@@ -27,6 +28,8 @@ struct OpenDescriptor {
   Access access;
   // Every write goes to the end of the file, whatever its offset: the file has the append-only attribute.
   bool append_only = false;
+  // Written by large requests since the file system below was last told to begin writing to its disk.
+  std::atomic<uint64_t> streamed = 0;
   // Held while the position of a directory is moved and entries are read from it.
   std::mutex position;
 };

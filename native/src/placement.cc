@@ -1,3 +1,4 @@
+// Where a transport thread runs.
 #include "placement.h"
 
 #include <fcntl.h>
@@ -9,6 +10,7 @@
 #include <cstring>
 
 #include "posix.h"
+#include "wire_codes.h"
 
 namespace covault {
 
@@ -23,6 +25,28 @@ int64_t coarse_ns() {
   timespec now;
   clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
   return int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
+}
+
+// Requests whose caller does nothing until the answer, and is not in the middle of exec, when looking at it would wait for
+// the end of that: SETATTR and FLUSH may come from files closed by exec. Who reads or writes may go on meanwhile.
+bool waits_at_once(uint32_t opcode) {
+  switch (opcode) {
+    case wire::kLookup:
+    case wire::kGetattr:
+    case wire::kMknod:
+    case wire::kMkdir:
+    case wire::kUnlink:
+    case wire::kRmdir:
+    case wire::kRename:
+    case wire::kRename2:
+    case wire::kLink:
+    case wire::kSymlink:
+    case wire::kCreate:
+    case wire::kGetxattr:
+      return true;
+    default:
+      return false;
+  }
 }
 
 }  // namespace
@@ -40,8 +64,9 @@ Placement::Placement() {
   fixed_ = sched_getaffinity(0, sizeof(allowed_), &allowed_) != 0 || CPU_COUNT(&allowed_) < 2;
 }
 
-void Placement::follow(uint32_t task) {
-  if (fixed_ || task == 0) return;
+void Placement::follow(const wire::InHeader& request) {
+  const uint32_t task = request.pid;
+  if (fixed_ || task == 0 || !waits_at_once(request.opcode)) return;
   const int64_t now = coarse_ns();
   if (now < next_look_ns_) return;
   next_look_ns_ = now + kInterval;

@@ -11,16 +11,18 @@
 
 #include <cstdint>
 
+#include "wire.h"
+
 namespace covault {
 
 class Placement {
  public:
   Placement();
 
-  // Moves the calling thread to the processor on which the task ran last, if that is another one. It may move away
+  // Moves the calling thread to the processor on which the caller of a request ran last, if that is another one. It may move away
   // again: the scheduler knows better when there is more to do than one caller's work. Looks at most once in
-  // `kInterval`, since looking costs several microseconds. Does nothing where the task cannot be looked at.
-  void follow(uint32_t task);
+  // `kInterval`, since looking costs several microseconds. Does nothing where the caller cannot be looked at.
+  void follow(const wire::InHeader& request);
 
   // Keeps the calling thread on a processor, if it may run there.
   static void stay_on(unsigned processor);

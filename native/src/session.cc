@@ -56,28 +56,6 @@ void block_other_signals() {
 
 unsigned default_threads() { return std::max(2u, std::thread::hardware_concurrency()); }
 
-// Requests whose caller does nothing until the answer, and is not in the middle of exec, when looking at it would wait for
-// the end of that: SETATTR and FLUSH may come from files closed by exec. Who reads or writes may go on meanwhile.
-bool waits_at_once(uint32_t opcode) {
-  switch (opcode) {
-    case wire::kLookup:
-    case wire::kGetattr:
-    case wire::kMknod:
-    case wire::kMkdir:
-    case wire::kUnlink:
-    case wire::kRmdir:
-    case wire::kRename:
-    case wire::kRename2:
-    case wire::kLink:
-    case wire::kSymlink:
-    case wire::kCreate:
-    case wire::kGetxattr:
-      return true;
-    default:
-      return false;
-  }
-}
-
 }  // namespace
 
 Server::Session::Session(ServerOptions options, std::shared_ptr<Handler> handler)
@@ -229,7 +207,7 @@ void Server::Session::serve(Worker& worker, Channel& channel) {
       return end(EndReason::kFailed, "reading requests failed with errno " + std::to_string(channel.failure()));
     }
     worker.progress.fetch_add(1, std::memory_order_relaxed);
-    if (worker.role != Role::kRing && waits_at_once(channel.header().opcode)) placement.follow(channel.header().pid);
+    if (worker.role != Role::kRing) placement.follow(channel.header());
     Reply reply(channel.header().unique, channel.space(), channel.deferrer());
     const bool refused = !accepting_.load(std::memory_order_relaxed) && !hands_over(channel.header().opcode);
     const Outcome outcome =

@@ -1,3 +1,4 @@
+// Where a transport thread runs.
 #include "placement.h"
 
 #include <pthread.h>
@@ -8,6 +9,7 @@
 #include <thread>
 
 #include "check.h"
+#include "wire_codes.h"
 
 using namespace covault;
 
@@ -18,6 +20,13 @@ std::string stat_line(const std::string& program, const std::string& processor) 
   std::string line = "7 (" + program + ") S";
   for (int field = 4; field <= 38; field++) line += " " + std::to_string(field);
   return line + " " + processor + " 40 41\n";
+}
+
+wire::InHeader lookup_of(uint32_t task) {
+  wire::InHeader request = {};
+  request.opcode = wire::kLookup;
+  request.pid = task;
+  return request;
 }
 
 }  // namespace
@@ -48,7 +57,7 @@ TEST("a thread follows a task to its processor and may leave it again") {
     bool found = false;
     for (int i = 0; i < 1000 && !found; i++) {
       Placement placement;
-      placement.follow(task);
+      placement.follow(lookup_of(task));
       found = sched_getcpu() == processor;
     }
     CHECK(found);
@@ -62,6 +71,6 @@ TEST("a thread follows a task to its processor and may leave it again") {
 
 TEST("a task that does not exist moves nobody") {
   Placement placement;
-  placement.follow(0);
-  placement.follow(0x7fffffff);
+  placement.follow(lookup_of(0));
+  placement.follow(lookup_of(0x7fffffff));
 }

@@ -6,10 +6,12 @@
  * it reaches the data through `directoryFd`.
  */
 import { closeSync, constants, fstatSync, openSync } from 'node:fs';
+import { release } from 'node:os';
 import { systemClock } from '../core/clock.ts';
 import { CovaultError, ioError, systemErrorCode } from '../core/errors.ts';
 import type { Mutation } from '../core/mutation.ts';
 import type { EngineCounters, EpochStatistics, MutationLogStatistics, SessionCounters } from './addon.ts';
+import { type DataMode, dataModeFor } from './data-mode.ts';
 import type { Epoch, EpochSource } from './epoch.ts';
 import { Mounted, type UnmountOptions } from './mounted.ts';
 import { findMounter } from './mounting.ts';
@@ -17,24 +19,16 @@ import { checkPlaces } from './mountpoint.ts';
 import { MutationDelivery } from './mutation-delivery.ts';
 import { liftWritebackLimits } from './writeback-limits.ts';
 
+export type { DataMode } from './data-mode.ts';
 export type { UnmountOptions } from './mounted.ts';
 
-/** `writeback`: the kernel gathers writes and sends them later; `write-through`: each write reaches the engine at once. */
-export type DataMode = 'writeback' | 'write-through';
-
 export type TransportChoice = 'auto' | 'device' | 'io_uring';
-
-/**
- * Write-through: what write(2) has accepted survives the daemon and is in the mutations, whatever the kernel; the
- * kernel's own flush of a FUSE mount does not wait for writes under way before Linux 6.16.
- */
-export const defaultDataMode: DataMode = 'write-through';
 
 export interface MountOptions {
   dataDirectory: string;
   /** An empty directory outside of the data directory; by default the data directory itself. */
   at?: string;
-  /** Default: `defaultDataMode`. */
+  /** Default: what `dataModeFor` says of the running kernel. */
   dataMode?: DataMode;
   /** Default: `auto`, the fastest that the machine offers. */
   transport?: TransportChoice;
@@ -120,7 +114,7 @@ export async function mountDataDirectory(options: MountOptions): Promise<MountSe
     const rootInode = fstatSync(directoryFd, { bigint: true }).ino;
     const { onMutations, onCut = () => undefined } = options;
     delivery = new MutationDelivery({ rootInode, onMutations, onCut, ...options.mutationLog });
-    const { transport = 'auto', dataMode = defaultDataMode, spareDirectory } = options;
+    const { transport = 'auto', dataMode = dataModeFor(release()), spareDirectory } = options;
     const { cutSpaceBytes = defaultCutSpaceBytes } = options;
     const spare = spareDirectory === undefined ? {} : { spareDirectory };
     const parts = { transport, directoryFd, dataMode, log: delivery.log, cutSpaceBytes, ...spare };

@@ -188,10 +188,9 @@ test('an unmount from outside ends the session with its last mutations', { skip:
   await writeFile(join(sandbox.data, 'last'), 'x');
   await loadAddon().unmountFuse(sandbox.data, false);
   await daemon.closed;
-  assert.deepEqual(
-    (await daemon.mutations()).map(({ kind }) => kind),
-    ['create', 'content'],
-  );
+  // With a writeback cache the time of the last write follows.
+  const kinds = (await daemon.mutations()).map(({ kind }) => kind).filter((kind) => kind !== 'attributes');
+  assert.deepEqual(kinds, ['create', 'content']);
   await daemon.unmount();
   assert.deepEqual(await plainContent(sandbox), ['last']);
 });
