@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <sys/types.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdint>
 #include <memory>
@@ -41,8 +42,9 @@ class Changes {
   template <typename Act>
   ssize_t content(const Subject& file, uint64_t offset, uint64_t length, Act act) {
     keep_content(file, offset, length);
+    errno = 0;  // a change that is cut short leaves the reason here
     ssize_t done = act();
-    if (done < 0 && lacks_room()) done = act();
+    if (done < static_cast<ssize_t>(length) && lacks_room()) done = std::max(done, act());
     if (done > 0 && reports(file.inode)) log_->content(file.inode.ino, offset, static_cast<uint64_t>(done));
     return done;
   }

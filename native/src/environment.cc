@@ -108,8 +108,13 @@ bool can_run_javascript(Napi::Env env) {
 
 void call_soon(Napi::ThreadSafeFunction& function) {
   function.NonBlockingCall([](Napi::Env env, Napi::Function callback) {
-    if (can_run_javascript(env)) callback.Call({});
+    if (can_run_javascript(env)) call_unchecked(env, callback, {});
   });
+}
+
+void call_unchecked(Napi::Env env, const Napi::Function& callback, std::initializer_list<napi_value> arguments) {
+  napi_value result;
+  napi_call_function(env, env.Undefined(), callback, arguments.size(), arguments.begin(), &result);
 }
 
 Napi::Error system_error(Napi::Env env, int error, const std::string& call, const std::string& path) {

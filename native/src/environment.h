@@ -8,6 +8,7 @@
 #include <napi.h>
 
 #include <functional>
+#include <initializer_list>
 #include <list>
 #include <memory>
 #include <string>
@@ -56,6 +57,10 @@ bool can_run_javascript(Napi::Env env);
 
 // Calls `function` without arguments on the thread of its environment; from any thread, without waiting.
 void call_soon(Napi::ThreadSafeFunction& function);
+
+// Calls a function of JavaScript from a callback of Node's, which reports what it throws. Unlike Napi::Function::Call it
+// makes no error object when the environment is being ended in the middle of the call: that would end the process.
+void call_unchecked(Napi::Env env, const Napi::Function& callback, std::initializer_list<napi_value> arguments);
 
 // An Error as Node.js makes it for a failed system call: code, errno, syscall and, unless empty, path.
 Napi::Error system_error(Napi::Env env, int error, const std::string& call, const std::string& path);

@@ -142,9 +142,11 @@ std::string Epochs::failure(uint64_t id) const {
 }
 
 void Epochs::fail(int error, const char* doing) {
+  const std::lock_guard room(room_mutex_);
   std::vector<std::shared_ptr<EpochLayer>> dropped;
   const std::string reason = why(error, doing, options_);
   const std::lock_guard lock(mutex_);
+  if (!layers_.empty()) made_room_at_ = std::chrono::steady_clock::now();
   for (const OpenEpoch& epoch : open_) {
     if (failures_.size() >= kFailuresKept) failures_.erase(failures_.begin());
     failures_.emplace_back(epoch.id, reason);
@@ -156,9 +158,10 @@ void Epochs::fail(int error, const char* doing) {
 }
 
 bool Epochs::make_room() {
-  if (!active() || space_->used() == 0) return false;
-  fail(ENOSPC, "");
-  return true;
+  if (active() && space_->used() > 0) fail(ENOSPC, "");
+  // Also for whoever found the disk full while another thread was about to give room back.
+  const std::lock_guard room(room_mutex_);
+  return std::chrono::steady_clock::now() - made_room_at_ < std::chrono::seconds(1);
 }
 
 EpochStatistics Epochs::statistics() const {

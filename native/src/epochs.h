@@ -129,6 +129,9 @@ class Epochs {
 
   Gate gate_;
   std::atomic<bool> active_ = false;
+  // Held while what failed epochs kept is given back to the file system. Taken before `mutex_`.
+  std::mutex room_mutex_;
+  std::chrono::steady_clock::time_point made_room_at_ = {};  // guarded by room_mutex_
   mutable std::mutex mutex_;                         // guards what follows
   std::vector<std::shared_ptr<EpochLayer>> layers_;  // oldest first
   std::vector<OpenEpoch> open_;

@@ -112,10 +112,15 @@ Outcome PassthroughHandler::write(const Request& request, const wire::WriteIn& i
   credentials::take(cached ? 0 : request.uid, cached ? 0 : request.gid);
   credentials::keep_setid_bits(!kill);
   const int fd = lease->fd.get();
+  int stopped_by = EIO;  // what a write that is cut short was cut short by
   const auto pass = changes_.enter();
   const ssize_t count = changes_.content({key(request.node), fd}, in.offset, content.size(), [&]() -> ssize_t {
     if (!lease->append_only) {
-      return keeping_time(request.node, lease, [&] { return write_all(fd, content, static_cast<off_t>(in.offset)); });
+      return keeping_time(request.node, lease, [&] {
+        const ssize_t done = write_all(fd, content, static_cast<off_t>(in.offset));
+        if (errno != 0) stopped_by = errno;
+        return done;
+      });
     }
     const Bytes rest = appendable(fd, content, in.offset, cached);
     errno = EPERM;
@@ -123,6 +128,8 @@ Outcome PassthroughHandler::write(const Request& request, const wire::WriteIn& i
     return static_cast<ssize_t>(content.size());
   });
   if (count < 0) return errno;
+  // Of pages written back the kernel does not ask how many arrived, only whether the request failed.
+  if (cached && static_cast<size_t>(count) < content.size()) return stopped_by;
   write_behind(*lease, content.size());
   reply.put(wire::WriteOut{.size = static_cast<uint32_t>(count), .padding = 0});
   return 0;

@@ -115,7 +115,7 @@ void SessionObject::make_server(Napi::Env env, const Napi::Object& options, Napi
   server.on_end = [on_end = on_end_](EndReason reason) mutable {
     const char* name = reason == EndReason::kFailed ? "failed" : "unmounted";
     on_end.NonBlockingCall(name, [](Napi::Env callback_env, Napi::Function callback, const char* reason_name) {
-      if (can_run_javascript(callback_env)) callback.Call({Napi::String::New(callback_env, reason_name)});
+      if (can_run_javascript(callback_env)) call_unchecked(callback_env, callback, {Napi::String::New(callback_env, reason_name)});
     });
   };
   server_ = std::make_shared<Server>(std::move(server), handler_);

@@ -1,4 +1,5 @@
 /** Looks at what mutations touched, by way of the looking thread, and puts the present state into the tables. */
+import { inodeKey } from './layout.ts';
 import { isDirectory, pathOf, placeOf } from './names.ts';
 import { observe, observeInode } from './observe.ts';
 import type { IndexState } from './state.ts';
@@ -27,8 +28,9 @@ export async function lookAt(state: IndexState, pool: WorkerPool, touched: Touch
   for (const [directory, names] of touched.byDirectory()) {
     const path = pathOf(state, directory);
     if (!path) {
-      // It hangs on nothing for the moment; if it is forgotten, so are the names in it.
-      if (isDirectory(state, directory)) defer(deferred, directory, names);
+      // It hangs on nothing for the moment; if it is forgotten, so are the names in it. It may not have been seen yet.
+      const isUnseen = !state.tables.inodes.has(inodeKey(directory)) && state.tables.links.has(inodeKey(directory));
+      if (isUnseen || isDirectory(state, directory)) defer(deferred, directory, names);
       continue;
     }
     for (let at = 0; at === 0 || at < names.length; at += namesPerRequest) {
@@ -82,18 +84,19 @@ async function apply(
       // One that the index comes across only now is listed: what was said of it earlier may have gone with another inode of
       // its number.
       if (at === 0) observeInode(state, outcome.self, { by: 'reported', isNew: false });
-      for (const [number, { name, created, tries }] of names.slice(at, at + sightingsPerTransaction).entries()) {
+      for (const [number, { name, created }] of names.slice(at, at + sightingsPerTransaction).entries()) {
         const seen = outcome.states[at + number];
-        // Later mutations tell all that is in a new directory, unless some were applied while it was looked for.
-        const isNew = created !== undefined && created === seen?.inode && tries === 0;
+        // Later mutations tell all that is in a new directory.
+        const isNew = created !== undefined && created === seen?.inode;
         observe(state, { parent: directory, name }, seen, { by: 'reported', isNew });
       }
     });
   }
 }
 
+/** What is found there later does not count as new any more: mutations of names within may have been applied meanwhile. */
 function defer(deferred: Touched, parent: bigint, names: readonly TouchedName[]): void {
-  for (const { name, created, tries } of names) deferred.addName({ parent, name }, { created, tries: tries + 1 });
+  for (const { name, tries } of names) deferred.addName({ parent, name }, { tries: tries + 1 });
 }
 
 function grouped(questions: readonly Question[]): Question[][] {

@@ -11,7 +11,7 @@ import type { DataMode } from '../../src/fs/session.ts';
 import { Comparison } from './compare.ts';
 import type { Image } from './image.ts';
 import type { Span } from './node.ts';
-import type { Operation } from './operation.ts';
+import { type Operation, pageBytes } from './operation.ts';
 import { currentSpans, logSpans } from './shared-files.ts';
 import { WriterModel } from './writer-model.ts';
 
@@ -84,12 +84,14 @@ export class Judge {
 
 class WriterJudge {
   readonly #history: History;
+  readonly #dataMode: DataMode;
   /** The state after everything before `#applied`. */
   readonly #base: WriterModel;
   #applied = 0;
 
   constructor(history: History, dataMode: DataMode) {
     this.#history = history;
+    this.#dataMode = dataMode;
     this.#base = new WriterModel(history.writer, dataMode);
   }
 
@@ -115,16 +117,39 @@ class WriterJudge {
       }
       const next = times[done];
       if (operations[done] === undefined || next === undefined || next.issued > cut.openedNs) break;
+      const part = this.#firstPart(operations[done] as Operation, model);
+      if (part) {
+        const parted = model.clone();
+        this.#apply(parted, done, 'later', part);
+        if (comparison.differences(parted).length === 0) spans.push({ from: next.issued, to: next.returned });
+      }
       this.#apply(model, done, 'later');
     }
     return { spans, problem: spans.length > 0 ? undefined : this.#describe(nearest) };
   }
 
-  #apply(model: WriterModel, order: number, arrives: 'later' | 'at once'): void {
+  /**
+   * In write-through mode the kernel hands over the part of a write that ends the first page before the rest, if it does
+   * not know that page. A cut between the two has the first part, as a power cut has.
+   */
+  #firstPart(operation: Operation, model: WriterModel): Operation | undefined {
+    if (this.#dataMode !== 'write-through' || (operation.act !== 'write' && operation.act !== 'append'))
+      return undefined;
+    const offset = operation.act === 'write' ? operation.offset : model.at(operation.path).content.data.byteLength;
+    const length = pageBytes - (offset % pageBytes);
+    return length < pageBytes && length < operation.length ? { ...operation, length } : undefined;
+  }
+
+  #apply(
+    model: WriterModel,
+    order: number,
+    arrives: 'later' | 'at once',
+    operation = this.#history.operations[order] as Operation,
+  ): void {
     const { issued, returned } = this.#history.times[order] as Times;
     const { dayOffsetNs } = this.#history;
     const when = { from: issued + dayOffsetNs - clockSlackNs, to: returned + dayOffsetNs + clockSlackNs };
-    model.apply(order, this.#history.operations[order] as Operation, when, arrives);
+    model.apply(order, operation, when, arrives);
   }
 
   #spanAfter(done: number, cut: TakenCut): Span {
