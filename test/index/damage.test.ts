@@ -135,9 +135,8 @@ test('tables damaged under a running index are made anew, at the latest by the n
   }
 });
 
-test('an index is made anew on request while it is in use, and its holdings are offered as a new history', async (t) => {
-  const fixture = await makeFixture(t);
-  writeFiles(fixture);
+/** Closed when the test ends. */
+async function keptIndex(t: TestContext, fixture: Fixture): Promise<{ index: KeptIndex; notices: string[] }> {
   const directoryFd = fs.openSync(fixture.data, 'r');
   const notices: string[] = [];
   const index = await KeptIndex.open({
@@ -151,6 +150,13 @@ test('an index is made anew on request while it is in use, and its holdings are 
     await index.close();
     fs.closeSync(directoryFd);
   });
+  return { index, notices };
+}
+
+test('an index is made anew on request while it is in use, and its holdings are offered as a new history', async (t) => {
+  const fixture = await makeFixture(t);
+  writeFiles(fixture);
+  const { index, notices } = await keptIndex(t, fixture);
   await index.level();
   const cut = await index.openCut({});
   const history = index.feed.history();
@@ -172,19 +178,7 @@ test('an index is made anew on request while it is in use, and its holdings are 
 test('an index that breaks while it runs is made anew by itself, three times at most', async (t) => {
   const fixture = await makeFixture(t);
   writeFiles(fixture);
-  const directoryFd = fs.openSync(fixture.data, 'r');
-  const notices: string[] = [];
-  const index = await KeptIndex.open({
-    stateDirectory: fixture.state,
-    directoryFd,
-    domain: testDomain,
-    clock: systemClock,
-    onNotice: (text) => notices.push(text),
-  });
-  t.after(async () => {
-    await index.close();
-    fs.closeSync(directoryFd);
-  });
+  const { index, notices } = await keptIndex(t, fixture);
   for (let times = 1; times <= 3; times++) {
     await index.level();
     index.failed(new Error('a record cannot be read'));
