@@ -49,18 +49,19 @@ export async function openIndexTables(options: {
     return await anew({ ...options, directory, found: keep ? 'damaged' : 'discarded', reason });
   }
   const marker = await readRunMarker(directory);
+  const boot = await bootId();
+  const hasLostPower = marker !== undefined && marker.boot !== boot;
   const starts = (marker?.starts ?? 0) + 1;
-  let damage = await findDamage(directory);
+  let damage = await findDamage(directory, hasLostPower);
   if (!damage && !marker && !(await isAsClosed(directory, dataFileName)))
     damage = 'its file was changed by somebody else';
-  if (!damage && marker && !(await isSound(directory, options))) damage = 'it cannot be read through';
+  if (!damage && marker && !(await isSound(directory, options, hasLostPower))) damage = 'it cannot be read through';
   if (!damage && starts > failedStartsMax) damage = `${starts - 1} starts with it failed`;
   if (damage) return await anew({ ...options, directory, found: 'damaged', reason: damage });
-  const boot = await bootId();
   await writeRunMarker(directory, { starts, boot });
   let tables: Tables;
   try {
-    tables = openTables(directory);
+    tables = openTables(directory, { hasLostPower });
   } catch (error) {
     if (!isCovaultError(error, 'E_CORRUPT')) throw error;
     return await anew({ ...options, directory, found: 'damaged', reason: error.message });
@@ -75,16 +76,20 @@ export async function openIndexTables(options: {
     return { tables, directory, found: 'fresh', notice: undefined };
   }
   await noteStart(tables, boot, marker?.boot);
-  if (marker && marker.boot !== boot) {
-    // After a power cut the newest commits may be gone, and their sequence numbers given out.
+  if (hasLostPower) {
+    // The newest commits may be gone, and their sequence numbers given out.
     await tables.transaction(() => writeMeta(tables, metaKeys.history, randomId()));
   }
   if (!marker) return { tables, directory, found: 'clean', notice: undefined };
   return { tables, directory, found: 'unclean', notice: 'the index was not closed; scanning the data directory' };
 }
 
-function isSound(directory: string, { domain, root }: { domain: Domain; root: bigint }): Promise<boolean> {
-  return probe({ directory, digestKey: domain.digestKey, cut: domain.cut, root });
+function isSound(
+  directory: string,
+  { domain, root }: { domain: Domain; root: bigint },
+  hasLostPower: boolean,
+): Promise<boolean> {
+  return probe({ directory, digestKey: domain.digestKey, cut: domain.cut, root, hasLostPower });
 }
 
 /** Why the tables are of no use here, or undefined if they are. */

@@ -13,13 +13,15 @@ import { dataFileName } from './tables.ts';
  * Where LMDB's first two pages, which describe the rest, have what is checked: little endian, as on all machines that
  * Covault runs on; 64-bit sizes. From its header file (`MDB_page`, `MDB_meta`).
  */
-const page = { magic: 24, pageBytes: 48, lastPage: 144, bytes: 160 };
+const page = { magic: 24, pageBytes: 48, lastPage: 144, transaction: 152, bytes: 160 };
 const magic = 0xbeefc0de;
 
 /**
  * What is wrong with the file, as far as its first pages tell; undefined: nothing, or there is no file.
+ *
+ * @param hasLostPower the newest commits may speak of pages that the disk never got; they will be left out.
  */
-export async function findDamage(directory: string): Promise<string | undefined> {
+export async function findDamage(directory: string, hasLostPower: boolean): Promise<string | undefined> {
   let file: FileHandle;
   try {
     file = await open(join(directory, dataFileName), 'r');
@@ -34,7 +36,8 @@ export async function findDamage(directory: string): Promise<string | undefined>
     if (!first) return 'its file does not begin as it must';
     const second = await readPage(file, first.pageBytes);
     if (!second) return 'the second page of its file is not what it must be';
-    const bytes = (Math.max(first.lastPage, second.lastPage) + 1) * first.pageBytes;
+    const flushed = hasLostPower ? await readFlushed(file, first.pageBytes) : undefined;
+    const bytes = ((flushed ?? Math.max(first.lastPage, second.lastPage)) + 1) * first.pageBytes;
     return size < bytes ? `its file has ${size} bytes of ${bytes}` : undefined;
   } finally {
     await file.close();
@@ -49,6 +52,16 @@ async function readPage(
   const { bytesRead } = await file.read(bytes, 0, bytes.byteLength, position);
   if (bytesRead < bytes.byteLength || bytes.readUInt32LE(page.magic) !== magic) return undefined;
   return { pageBytes: bytes.readUInt32LE(page.pageBytes), lastPage: Number(bytes.readBigUInt64LE(page.lastPage)) };
+}
+
+/**
+ * The last page of the newest commit that is known to be on the disk, or undefined if there is none. lmdb-js keeps that in
+ * the second half of the first page, without the magic number.
+ */
+async function readFlushed(file: FileHandle, pageBytes: number): Promise<number | undefined> {
+  const bytes = Buffer.alloc(page.bytes);
+  await file.read(bytes, 0, bytes.byteLength, pageBytes / 2);
+  return bytes.readBigUInt64LE(page.transaction) === 0n ? undefined : Number(bytes.readBigUInt64LE(page.lastPage));
 }
 
 /** Milliseconds that reading all tables may take; an index of tens of millions of blocks needs a few minutes. */

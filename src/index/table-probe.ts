@@ -16,10 +16,12 @@ export interface ProbeRequest {
   cut: CutParameters;
   /** The data directory's inode. */
   root: bigint;
+  /** See `openTables`. */
+  hasLostPower: boolean;
 }
 
-process.once('message', async ({ directory, digestKey, cut, root }: ProbeRequest) => {
-  const tables = openTables(directory);
+process.once('message', async ({ directory, digestKey, cut, root, hasLostPower }: ProbeRequest) => {
+  const tables = openTables(directory, { hasLostPower });
   verifyTables(new IndexState({ tables, digester: createDigester(digestKey), cut, clock: systemClock, root }));
   await tables.close();
   process.disconnect();

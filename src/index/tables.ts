@@ -6,7 +6,7 @@
  *
  * Durability: a commit is visible at once and reaches the disk soon after, in order (LMDB's overlapping sync, an
  * addition of lmdb-js). A killed process loses nothing that was committed; a power cut loses at most the newest
- * commits, never their order. `flushed` waits for the disk.
+ * commits, never their order, if the tables are then opened with `hasLostPower`. `flushed` waits for the disk.
  */
 import { join } from 'node:path';
 import { type Database, open, type RootDatabase, type Transaction } from 'lmdb';
@@ -119,11 +119,14 @@ type Store = Database<Buffer, Buffer>;
 /**
  * Opens or makes the tables in `directory`, which must exist.
  *
+ * @param hasLostPower the machine has stopped since they were last open: commits that had not reached the disk are left out.
+ * LMDB would find that out by itself, from the kernel's boot identifier, but not where a disk went back alone (a copy or a
+ * snapshot of it, a resumed virtual machine).
  * @throws CovaultError `E_IO`, `E_NO_SPACE`, or `E_CORRUPT` if what is there is no such environment.
  */
-export function openTables(directory: string): Tables {
+export function openTables(directory: string, { hasLostPower = false } = {}): Tables {
   const path = join(directory, dataFileName);
-  const root = attempt(path, () => openRoot(directory));
+  const root = attempt(path, () => openRoot(directory, hasLostPower));
   const store = (name: string, dupSort: boolean): Store =>
     attempt(path, () =>
       root.openDB<Buffer, Buffer>({ name, encoding: 'binary', keyEncoding: 'binary', dupSort, cache: false }),
@@ -175,7 +178,9 @@ function pause(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms).unref());
 }
 
-function openRoot(directory: string): RootDatabase<Buffer, Buffer> {
+function openRoot(directory: string, hasLostPower: boolean): RootDatabase<Buffer, Buffer> {
+  // An option that the library documents, but not in its types.
+  const restoring: object = { safeRestore: hasLostPower };
   return open<Buffer, Buffer>({
     path: directory,
     noSubdir: false,
@@ -184,6 +189,7 @@ function openRoot(directory: string): RootDatabase<Buffer, Buffer> {
     encoding: 'binary',
     keyEncoding: 'binary',
     overlappingSync: true,
+    ...restoring,
     // Batches by turns of the event loop leave a promise that nobody can take when their commit fails.
     eventTurnBatching: false,
   });

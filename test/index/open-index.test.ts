@@ -55,6 +55,27 @@ test('an index closed cleanly says so, and one left open does not', async (t) =>
   assert.equal(second.feed.lastSequence(), sequence);
 });
 
+/**
+ * What is left when the power goes after LMDB described a commit and before the disk got its pages: a first or second
+ * page that is newer than what was flushed, and speaks of pages that are not there.
+ */
+function describeMissingCommit(path: string): void {
+  const at = { pageBytes: 48, flags: 52, root: 136, lastPage: 144, transaction: 152 };
+  const bytes = fs.readFileSync(path);
+  const pageBytes = bytes.readUInt32LE(at.pageBytes);
+  const transactions = [0, pageBytes].map((page) => bytes.readBigUInt64LE(page + at.transaction));
+  const newest = transactions[0]! > transactions[1]! ? 0 : pageBytes;
+  const older = pageBytes - newest;
+  const overlappingSync = 0x1000;
+  bytes.copy(bytes, older, newest, newest + at.transaction + 16);
+  bytes.writeBigUInt64LE(bytes.readBigUInt64LE(newest + at.transaction) + 1n, older + at.transaction);
+  bytes.writeUInt16LE(bytes.readUInt16LE(older + at.flags) | overlappingSync, older + at.flags);
+  const missing = BigInt(bytes.byteLength / pageBytes) + 100n;
+  bytes.writeBigUInt64LE(missing, older + at.root);
+  bytes.writeBigUInt64LE(missing, older + at.lastPage);
+  fs.writeFileSync(path, bytes);
+}
+
 describe('damage', () => {
   const dataFile = (fixture: Fixture) => join(fixture.state, 'index', 'data.mdb');
 
@@ -97,6 +118,16 @@ describe('damage', () => {
     fs.writeFileSync(join(fixture.state, 'index', 'running'), '4 some-boot');
     const index = await fixture.open();
     assert.equal(index.found, 'damaged');
+  });
+
+  test('commits that the disk did not get before a power cut are left out', async (t) => {
+    const fixture = await makeFixture(t);
+    await withFiles(fixture);
+    describeMissingCommit(dataFile(fixture));
+    fs.writeFileSync(join(fixture.state, 'index', 'running'), '1 some-boot');
+    const index = await fixture.open();
+    assert.equal(index.found, 'unclean', index.notice);
+    assert.deepEqual(await sightOf(index), await fixture.fresh());
   });
 
   test('a deleted index is made anew', async (t) => {
