@@ -40,10 +40,14 @@ export async function benchMemory(options: MemoryBenchOptions): Promise<void> {
       await mkdir(directory, { recursive: true });
       await runTimed({ program: driver, args: [workload, directory, String(count)], directory: '/' });
     };
-    await drive('create-empty', join(base, 'covault/seen'), options.files);
+    await drive('create-empty', join(base, 'data/seen'), options.files);
     for (const indexing of options.indexing) {
       const state = join(scratch, indexing ? 'indexing' : 'plain');
-      const side = await startCovault({ base, state, indexing, dataMode: undefined, transport: undefined });
+      const side = await startCovault(indexing ? 'indexing' : 'covault', join(base, 'data'), {
+        state,
+        dataMode: undefined,
+        transport: undefined,
+      });
       try {
         results[indexing ? 'on' : 'off'] = await measure(side, options, drive);
       } finally {

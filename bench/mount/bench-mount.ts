@@ -1,13 +1,15 @@
-/** The mount benchmark: every sequence on every side in turn, round by round, medians at the end. */
-import { copyFile, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+/**
+ * The mount benchmark: in every round each sequence runs on every side in turn, medians at the end. It can be stopped
+ * between two turns and goes on later.
+ */
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { median, runTimed } from '../measure.ts';
-import { type Figures, markdownTable } from './report.ts';
+import { join } from 'node:path';
+import { Measurements, type Turn } from './measurements.ts';
+import { type Prepared, prepare, writeBack } from './prepared.ts';
+import { jsonFigures, markdownTable } from './report.ts';
 import { type Side, type SideName, startSides } from './sides.ts';
-import { packSourceTree } from './source-tree.ts';
-import { type Note, type Sequence, sequences, type WorkloadContext } from './workloads.ts';
+import { type Sequence, sequences } from './workloads.ts';
 
 export interface MountBenchOptions {
   json: boolean;
@@ -16,27 +18,33 @@ export interface MountBenchOptions {
   /** Only sequences with a workload whose name contains this text. */
   only: string;
   storages: string[];
-  indexing: boolean[];
+  sides: SideName[];
   dataMode: string | undefined;
   transport: string | undefined;
   passthroughHp: string | undefined;
   directory: string | undefined;
+  /** Keeps what was measured; what it holds is not measured again. */
+  record: string | undefined;
 }
 
-const here = dirname(fileURLToPath(import.meta.url));
+interface Bench extends MountBenchOptions {
+  prepared: Prepared;
+  measurements: Measurements;
+  stopped: AbortSignal;
+}
 
 export async function benchMount(options: MountBenchOptions): Promise<void> {
+  const { dataMode, transport, rounds, record } = options;
+  const measurements = new Measurements(record, { dataMode, transport });
   const scratch = await mkdtemp(join(options.directory ?? tmpdir(), 'covault-bench-'));
-  const results: Record<string, Figures> = {};
+  const stopped = stopOnSignal();
   try {
-    const shared = await prepareShared(scratch);
+    const bench = { ...options, measurements, stopped, prepared: await prepare(scratch) };
     for (const storage of options.storages) {
       const base = storage === 'tmpfs' ? await mkdtemp('/dev/shm/covault-bench-') : join(scratch, storage);
       await mkdir(base, { recursive: true });
       try {
-        for (const indexing of options.indexing) {
-          await benchStorage(storage, base, indexing, options, shared, results);
-        }
+        await benchStorage(bench, storage, base);
       } finally {
         await rm(base, { recursive: true, force: true });
       }
@@ -44,112 +52,80 @@ export async function benchMount(options: MountBenchOptions): Promise<void> {
   } finally {
     await rm(scratch, { recursive: true, force: true });
   }
-  if (options.markdown) process.stdout.write(markdownTable(results));
-  if (options.json) process.stdout.write(`${JSON.stringify({ workloads: results })}\n`);
+  if (stopped.aborted) process.stderr.write(`stopped: the figures are of fewer than ${rounds} rounds\n`);
+  if (options.markdown) process.stdout.write(markdownTable(measurements.medians()));
+  if (options.json) process.stdout.write(`${JSON.stringify({ workloads: jsonFigures(measurements.medians()) })}\n`);
 }
 
-type Shared = Pick<WorkloadContext, 'driver' | 'tree' | 'project' | 'dropCaches'>;
-
-async function prepareShared(scratch: string): Promise<Shared> {
-  const driver = join(scratch, 'driver');
-  await runTimed({
-    program: 'c++',
-    args: ['-std=c++20', '-O2', join(here, 'driver.cc'), '-o', driver],
-    directory: scratch,
-  });
-  const project = { directory: join(scratch, 'project'), cache: join(scratch, 'npm-cache') };
-  await mkdir(project.directory);
-  for (const file of ['package.json', 'package-lock.json']) {
-    await copyFile(join(here, '../..', file), join(project.directory, file));
+/** The first SIGINT or SIGTERM ends the run after the turn under way; the next one kills. */
+function stopOnSignal(): AbortSignal {
+  const controller = new AbortController();
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.once(signal, () => {
+      process.stderr.write(`${signal}: ends after the turn under way\n`);
+      controller.abort();
+    });
   }
-  const fill = ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'];
-  const env = { npm_config_cache: project.cache };
-  await runTimed({ program: 'npm', args: fill, directory: project.directory, env });
-  await rm(join(project.directory, 'node_modules'), { recursive: true });
-  return { driver, project, tree: await packSourceTree(scratch), dropCaches };
+  return controller.signal;
 }
 
-async function dropCaches(): Promise<void> {
-  await runTimed({ program: 'sync', args: [], directory: '/' });
-  await writeFile('/proc/sys/vm/drop_caches', '3').catch(() => {
-    // Only root may; a user's run reads from the cache on every side alike.
-  });
-}
-
-async function benchStorage(
-  storage: string,
-  base: string,
-  indexing: boolean,
-  options: MountBenchOptions,
-  shared: Shared,
-  results: Record<string, Figures>,
-): Promise<void> {
-  const place = join(base, indexing ? 'indexing' : 'plain');
-  await mkdir(place);
-  const sides = await startSides({ ...options, base: place, state: join(place, 'covault-state'), indexing });
-  const prefix = `${storage}${indexing ? '+indexing' : ''}`;
+async function benchStorage(bench: Bench, storage: string, base: string): Promise<void> {
+  const chosen = sequences.filter(({ workloads }) => workloads.some((name) => name.includes(bench.only)));
+  const sides = await startSides({ ...bench, base, state: join(base, 'covault-state') });
   try {
-    for (const sequence of sequences.filter(({ workloads }) => workloads.some((name) => name.includes(options.only)))) {
-      const figures = await benchSequence(sequence, sides, options.rounds, shared);
-      for (const [name, row] of figures) {
-        results[`${prefix}/${name}`] = row;
-        printRow(`${prefix}/${name}`, row);
+    for (let round = 0; round < bench.rounds; round++) {
+      for (const sequence of chosen) {
+        // Who comes first finds another cache and disk than who comes last, so each is first in turn.
+        const order = sides.map((_, i) => sides[(i + round) % sides.length] as Side);
+        for (const side of order) {
+          const turn = { storage, sequence: sequence.name, side: side.name, round };
+          if (bench.measurements.has(turn)) continue;
+          if (bench.stopped.aborted) return;
+          await takeTurn(bench, turn, sequence, side);
+        }
       }
     }
   } finally {
     for (const side of sides) await side.stop();
-    await rm(place, { recursive: true, force: true });
   }
 }
 
-async function benchSequence(
+async function takeTurn(bench: Bench, turn: Turn, sequence: Sequence, side: Side): Promise<void> {
+  const noted: Record<string, number> = {};
+  const start = performance.now();
+  try {
+    await runOnce(sequence, side, turn.round, bench.prepared, noted);
+  } catch (error) {
+    if (bench.stopped.aborted) return; // a terminal's Ctrl-C ends what was measured, too
+    if (side.name === 'bare' || side.name === 'covault' || side.name === 'indexing') throw error;
+    const [first = ''] = error instanceof Error ? error.message.split('\n').slice(-2) : [String(error)];
+    process.stderr.write(`${side.name} fails in ${sequence.name}, and is left out of what it did not do: ${first}\n`);
+    await bench.prepared.dropCaches(); // so that it forgets what it holds
+  }
+  bench.measurements.add(turn, noted);
+  const seconds = Object.entries(noted).map(([workload, value]) => `${workload} ${value.toFixed(3)}`);
+  const all = ((performance.now() - start) / 1000).toFixed(1);
+  process.stderr.write(`${turn.storage} ${turn.round + 1} ${side.name.padEnd(13)} ${all} s: ${seconds.join(', ')}\n`);
+}
+
+async function runOnce(
   sequence: Sequence,
-  sides: Side[],
-  rounds: number,
-  shared: Shared,
-): Promise<Map<string, Figures>> {
-  const runs = new Map(sequence.workloads.map((name) => [name, new Map<SideName, number[]>()]));
-  const running = new Set(sides);
-  for (let round = 0; round < rounds; round++) {
-    for (const side of running) {
-      try {
-        await runOnce(sequence, side, round, shared, (workload, seconds) => {
-          const ofWorkload = runs.get(workload);
-          ofWorkload?.set(side.name, [...(ofWorkload.get(side.name) ?? []), seconds]);
-        });
-      } catch (error) {
-        if (side.name === 'bare' || side.name === 'covault') throw error;
-        running.delete(side);
-        const [first = ''] = error instanceof Error ? error.message.split('\n').slice(-2) : [String(error)];
-        process.stderr.write(
-          `${side.name} fails in ${sequence.name}, and is left out of what it did not do: ${first}\n`,
-        );
-        await shared.dropCaches(); // so that it forgets what it holds
-      }
-    }
-  }
-  for (const side of sides) await rm(join(side.directory, sequence.name), { recursive: true, force: true });
-  const medians = (of: Map<SideName, number[]>): Figures =>
-    Object.fromEntries([...of].map(([side, seconds]) => [side, median(seconds)]));
-  return new Map([...runs].map(([name, of]) => [name, medians(of)]));
-}
-
-async function runOnce(sequence: Sequence, side: Side, round: number, shared: Shared, note: Note): Promise<void> {
+  side: Side,
+  round: number,
+  prepared: Prepared,
+  noted: Record<string, number>,
+): Promise<void> {
   const place = join(side.directory, sequence.name);
   const directory = sequence.prepare ? place : join(place, String(round));
-  await mkdir(directory, { recursive: true });
-  if (round === 0) await sequence.prepare?.({ ...shared, directory });
-  // What others have written must not be on its way to the disk meanwhile.
-  await runTimed({ program: 'sync', args: [], directory: '/' });
-  await sequence.run({ ...shared, directory }, note);
+  const isNew = (await mkdir(directory, { recursive: true })) !== undefined;
+  if (sequence.prepare && isNew) {
+    await sequence.prepare({ ...prepared, directory });
+    await side.settled();
+  }
+  await writeBack();
+  await sequence.run({ ...prepared, directory }, (workload, seconds) => {
+    noted[workload] = seconds;
+  });
   if (!sequence.prepare) await rm(directory, { recursive: true });
   await side.settled();
-}
-
-function printRow(name: string, figures: Figures): void {
-  const bare = figures.bare ?? Number.NaN;
-  const cells = Object.entries(figures).map(([side, seconds]) => {
-    return `${side} ${seconds.toFixed(4)} s (${(seconds / bare).toFixed(2)} x)`;
-  });
-  process.stderr.write(`${name.padEnd(28)} ${cells.join('   ')}\n`);
 }

@@ -2,15 +2,18 @@
 import { parseArgs } from 'node:util';
 import type { Bench } from '../bench.ts';
 import { benchMount } from './bench-mount.ts';
+import { sideNames } from './sides.ts';
 
 const usage = `usage: npm run bench -- mount [options]
 
   --json                  the last line is one JSON object: {"workloads":{name:{side:seconds}}}
-  --markdown              the figures as a table of Markdown
+  --markdown              the figures as a table of Markdown, with what is aimed at
   --rounds N              rounds of every workload (default 5)
   --only TEXT             only workloads whose name contains TEXT, and those that share files with them
   --storage ext4,tmpfs    where the data lies (default both: the temporary directory, and /dev/shm)
-  --indexing off,on       without and with the index at work (default both); the other file systems run without
+  --sides NAMES           of bare,covault,indexing,bindfs,passthroughHp (default all); indexing is the mount with its index
+                          at work, covault is the engine alone
+  --record FILE           keeps every time measured; given again after an interruption, it goes on where that was
   --data-mode MODE        writeback or write-through (default: the engine's)
   --transport NAME        auto, device or io_uring (default: auto)
   --passthrough-hp FILE   libfuse's example, built from its sources; left out when not given
@@ -26,7 +29,8 @@ async function run(words: string[]): Promise<void> {
       rounds: { type: 'string', default: '5' },
       only: { type: 'string', default: '' },
       storage: { type: 'string', default: 'ext4,tmpfs' },
-      indexing: { type: 'string', default: 'off,on' },
+      sides: { type: 'string', default: sideNames.join(',') },
+      record: { type: 'string' },
       'data-mode': { type: 'string' },
       transport: { type: 'string' },
       'passthrough-hp': { type: 'string' },
@@ -39,7 +43,8 @@ async function run(words: string[]): Promise<void> {
     rounds: Number(values.rounds),
     only: values.only,
     storages: values.storage.split(','),
-    indexing: values.indexing.split(',').map((word) => word === 'on'),
+    sides: sideNames.filter((name) => values.sides.split(',').includes(name)),
+    record: values.record,
     dataMode: values['data-mode'],
     transport: values.transport,
     passthroughHp: values['passthrough-hp'],

@@ -74,9 +74,9 @@ void stat_files(const std::vector<std::string>& names) {
   for (int pass = 0; pass < 10; pass++) look_up_files(names);
 }
 
-void open_and_read(const std::vector<std::string>& names) {
+void open_and_read(const std::vector<std::string>& names, int passes) {
   char buffer[kSmallFileBytes];
-  for (int pass = 0; pass < 4; pass++) {
+  for (int pass = 0; pass < passes; pass++) {
     for (const auto& name : names) {
       const int fd = check(open(name.c_str(), O_RDONLY), name);
       if (read(fd, buffer, sizeof buffer) < 0) fail(name);
@@ -85,8 +85,8 @@ void open_and_read(const std::vector<std::string>& names) {
   }
 }
 
-void read_directories(const std::string& base, size_t count) {
-  for (int pass = 0; pass < 100; pass++) {
+void read_directories(const std::string& base, size_t count, int passes) {
+  for (int pass = 0; pass < passes; pass++) {
     for (size_t i = 0; i < count; i += 1000) {
       DIR* directory = opendir(directory_of(base, i).c_str());
       if (!directory) fail("opendir");
@@ -96,6 +96,13 @@ void read_directories(const std::string& base, size_t count) {
       closedir(directory);
     }
   }
+}
+
+// What a mount may remember: attributes, names and contents.
+void see(const std::string& base, const std::vector<std::string>& names) {
+  look_up_files(names);
+  open_and_read(names, 1);
+  for (int pass = 0; pass < 2; pass++) read_directories(base, names.size(), 1);
 }
 
 void rename_files(const std::vector<std::string>& from, const std::vector<std::string>& to) {
@@ -160,8 +167,9 @@ int main(int argc, char** argv) {
   const auto names = file_names(base, count);
   const std::map<std::string, std::function<void()>> workloads{
       {"stat", [&] { stat_files(names); }},
-      {"open-read", [&] { open_and_read(names); }},
-      {"readdir", [&] { read_directories(base, count); }},
+      {"open-read", [&] { open_and_read(names, 2); }},
+      {"readdir", [&] { read_directories(base, count, 100); }},
+      {"see", [&] { see(base, names); }},
       {"create", [&] { create_files(names); }},
       {"create-empty", [&] { create_empty_files(names); }},
       {"look-up", [&] { look_up_files(names); }},

@@ -4,7 +4,8 @@ import { mkdir, readFile, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-export type SideName = 'bare' | 'covault' | 'bindfs' | 'passthroughHp';
+export const sideNames = ['bare', 'covault', 'indexing', 'bindfs', 'passthroughHp'] as const;
+export type SideName = (typeof sideNames)[number];
 
 export interface Side {
   name: SideName;
@@ -18,38 +19,50 @@ export interface Side {
 }
 
 export interface CovaultOptions {
-  /** An existing directory on the storage under test; each side makes its own directories in it. */
-  base: string;
   /** Where the index lies. */
   state: string;
-  indexing: boolean;
   dataMode: string | undefined;
   transport: string | undefined;
 }
 
 export interface SideOptions extends CovaultOptions {
+  /** An existing directory on the storage under test; each side makes its own directories in it. */
+  base: string;
+  sides: readonly SideName[];
   passthroughHp: string | undefined;
 }
 
 const here = dirname(fileURLToPath(import.meta.url));
 
-/** The other file systems have no index; with indexing only the bare directory and Covault are run. */
+/** Those of the wanted sides that there are on this machine. */
 export async function startSides(options: SideOptions): Promise<Side[]> {
-  const sides = [await startBare(options), await startCovault(options)];
-  if (options.indexing) return sides;
-  const bindfs = await startPeer('bindfs', 'bindfs', options, (source, target) => ['-f', source, target]);
-  if (bindfs) sides.push(bindfs);
-  if (options.passthroughHp) {
-    const hp = await startPeer('passthroughHp', options.passthroughHp, options, (source, target) => [
-      '--foreground',
-      source,
-      target,
-    ]);
-    if (hp) sides.push(hp);
-  } else {
-    process.stderr.write('passthroughHp is left out: name its program with --passthrough-hp\n');
+  const sides: Side[] = [];
+  for (const name of options.sides) {
+    const side = await startSide(name, options).catch(async (error: unknown) => {
+      for (const started of sides) await started.stop();
+      throw error;
+    });
+    if (side) sides.push(side);
   }
   return sides;
+}
+
+async function startSide(name: SideName, options: SideOptions): Promise<Side | undefined> {
+  const { passthroughHp } = options;
+  switch (name) {
+    case 'bare':
+      return startBare(options);
+    case 'covault':
+    case 'indexing':
+      return startCovault(name, join(options.base, name), options);
+    case 'bindfs':
+      // Without big_writes bindfs gets 4 KiB a request, which nobody would ask for who wants speed.
+      return startPeer(name, name, options, (source, target) => ['-f', '-o', 'big_writes', source, target]);
+    case 'passthroughHp':
+      if (passthroughHp) return startPeer(name, passthroughHp, options, (...places) => ['--foreground', ...places]);
+      process.stderr.write('passthroughHp is left out: name its program with --passthrough-hp\n');
+      return undefined;
+  }
 }
 
 async function startBare({ base }: SideOptions): Promise<Side> {
@@ -58,16 +71,20 @@ async function startBare({ base }: SideOptions): Promise<Side> {
   return { name: 'bare', directory, pid: undefined, settled: async () => {}, stop: async () => {} };
 }
 
-/** On the directory `covault` in the base, which may hold something already. */
-export async function startCovault(options: CovaultOptions): Promise<Side> {
-  const directory = join(options.base, 'covault');
+/** The engine alone or, as `indexing`, with the index behind it, on a directory that may hold something already. */
+export async function startCovault(
+  name: 'covault' | 'indexing',
+  directory: string,
+  options: CovaultOptions,
+): Promise<Side> {
   await mkdir(directory, { recursive: true });
-  const args = options.indexing
-    ? [join(here, '../../bin/covault.mjs'), 'mount', directory, '--state', options.state]
-    : [join(here, 'engine-daemon.ts'), directory];
+  const args =
+    name === 'indexing'
+      ? [join(here, '../../bin/covault.mjs'), 'mount', directory, '--state', options.state]
+      : [join(here, 'engine-daemon.ts'), directory];
   if (options.dataMode) args.push('--data-mode', options.dataMode);
   if (options.transport) args.push('--transport', options.transport);
-  return startDaemon('covault', process.execPath, args, directory);
+  return startDaemon(name, process.execPath, args, directory);
 }
 
 async function startPeer(
@@ -91,7 +108,8 @@ async function startPeer(
 /** Starts a file-system daemon and waits until its mount stands. */
 async function startDaemon(name: SideName, program: string, args: string[], directory: string): Promise<Side> {
   const deviceBefore = (await stat(directory)).dev;
-  const child = spawn(program, args, { stdio: ['ignore', 'ignore', 'pipe'] });
+  // Of a process group of its own: Ctrl-C is for the benchmark, which stops it when nothing uses it any more.
+  const child = spawn(program, args, { stdio: ['ignore', 'ignore', 'pipe'], detached: true });
   const complaints: string[] = [];
   child.stderr.setEncoding('utf8').on('data', (text: string) => complaints.length < 64 && complaints.push(text));
   let failure: Error | undefined;
@@ -107,22 +125,25 @@ async function startDaemon(name: SideName, program: string, args: string[], dire
     name,
     directory,
     pid: child.pid,
-    settled: () => settled(child),
+    settled: () => settled(child, name === 'indexing' ? indexPauseMs : 0),
     stop: () => stopDaemon(child, directory),
   };
 }
 
-const settlingLooks = 100;
-const settlingPauseMs = 200;
+const settlingLooks = 200;
+const settlingPauseMs = 100;
+/** The index leaves a file alone until it has not changed for half a second. */
+const indexPauseMs = 600;
 
-/** Resolves when the daemon uses less than a tenth of one processor, or after 20 seconds. */
-async function settled(child: ChildProcess): Promise<void> {
+/** Resolves when the daemon has begun what it puts off, and uses less than a tenth of one processor; or after 20 seconds. */
+async function settled(child: ChildProcess, pauseMs: number): Promise<void> {
+  await new Promise((resolve) => setTimeout(resolve, pauseMs));
   let before = await processorTicks(child);
   for (let look = 0; look < settlingLooks; look++) {
     await new Promise((resolve) => setTimeout(resolve, settlingPauseMs));
     const now = await processorTicks(child);
     // A tick is 10 ms on every Linux that Node.js runs on.
-    if ((now - before) * 10 < settlingPauseMs / 10) return;
+    if ((now - before) * 10 <= settlingPauseMs / 10) return;
     before = now;
   }
 }
