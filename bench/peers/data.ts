@@ -2,8 +2,9 @@
 import * as fs from 'node:fs';
 import { dirname, join } from 'node:path';
 import { listRealFiles, pathOnDisk, type RealFile } from '../../scripts/demo/choose-files.ts';
+import { type WeighedFile, weigh } from './weigh.ts';
 
-export interface SharedFile extends RealFile {
+export interface SharedFile extends WeighedFile {
   /** Peers that hold it, positions in their list; none: the source alone. */
   peers: number[];
 }
@@ -14,18 +15,20 @@ export interface Layout {
   /** How many peers hold each of those files. */
   copies: number;
   peers: number;
-  /** Bytes of the source, about. */
-  bytes: number;
+}
+
+/** Real files of `folder` for the source, an even choice over all sizes, about `bytes` of them. */
+export async function chooseFiles(folder: string, bytes: number): Promise<WeighedFile[]> {
+  // A single file that outweighs the others would decide who holds how much.
+  const fitting = oneNameEach(listRealFiles(folder)).filter((file) => file.bytes <= bytes / 16);
+  return weigh(folder, spread(fitting, bytes));
 }
 
 /**
- * Real files of `folder` for the source, an even choice over all sizes, and which peers hold each. Deterministic. Files
- * are taken whole, so that bytes are met to about one percent.
+ * Which peers hold each of the source's files. Deterministic. Files are taken whole, so that bytes are met to about one
+ * percent.
  */
-export function layOut(folder: string, { held, copies, peers, bytes }: Layout): SharedFile[] {
-  // A single file that outweighs the others would decide who holds how much.
-  const fitting = oneNameEach(listRealFiles(folder)).filter((file) => file.bytes <= bytes / 16);
-  const files = spread(fitting, bytes);
+export function layOut(files: readonly WeighedFile[], { held, copies, peers }: Layout): SharedFile[] {
   let total = 0;
   let shared = 0;
   return files.map((file, rank) => {

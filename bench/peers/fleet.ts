@@ -28,26 +28,30 @@ const repositoryPort = 7420;
 
 export class Fleet {
   readonly directory: string;
+  /** TMPDIR of everything started here: what is left is found by it. */
+  readonly scratch: string;
   readonly hosts: Hosts;
   readonly clients = new Map<string, Client>();
   readonly #daemons: Daemon[] = [];
   #repository: Daemon | undefined;
 
   /** @param directory exists and is empty. */
-  constructor(directory: string) {
+  constructor(directory: string, scratch: string) {
     this.directory = directory;
+    this.scratch = scratch;
     this.hosts = new Hosts();
   }
 
   /** Rates are the caller's to set, once everything is there. */
   static async start(options: {
     directory: string;
+    scratch: string;
     folder: string;
     files: readonly SharedFile[];
     peers: number;
     secondaries: number;
   }): Promise<Fleet> {
-    const fleet = new Fleet(options.directory);
+    const fleet = new Fleet(options.directory, options.scratch);
     try {
       await fleet.startRepository();
       const peers = Array.from({ length: options.peers }, (_, rank) => peerName(rank));
@@ -123,7 +127,7 @@ export class Fleet {
   }
 
   runOn(host: Host): RunOptions {
-    return { env: { TMPDIR: this.directory, COVAULT_PASSWORD: password }, within: host.within };
+    return { env: { TMPDIR: this.scratch, COVAULT_PASSWORD: password }, within: host.within };
   }
 
   async dispose(): Promise<void> {

@@ -1,6 +1,10 @@
 /**
  * Hosts on one machine: a network namespace each, joined by veth pairs to a bridge in a namespace of its own, with the
  * speed of every link set by `tc tbf` in both directions. Needs root.
+ *
+ * What runs on a host has a session of its own: where the kernel groups processes by session (`sched_autogroup_enabled`)
+ * hosts share the processors as equals, and who serves at nice value 19 waits for work on its own host only, as it
+ * would on a machine of its own.
  */
 import { execFileSync } from 'node:child_process';
 
@@ -33,7 +37,7 @@ export class Hosts {
     const host: Host = {
       name,
       address: `10.79.0.${rank}`,
-      within: ['nsenter', `--net=/run/netns/${namespace}`, '--'],
+      within: ['setsid', 'nsenter', `--net=/run/netns/${namespace}`, '--'],
     };
     run('ip', ['netns', 'add', namespace]);
     this.#hosts.set(name, host);
@@ -86,6 +90,14 @@ export class Hosts {
     for (const name of this.#hosts.keys()) run('ip', ['netns', 'delete', `${this.#prefix}-${name}`]);
     run('ip', ['netns', 'delete', this.#switch]);
     this.#hosts.clear();
+  }
+
+  /** Deletes whatever namespaces of this process are left. */
+  static disposeAll(): void {
+    const names = run('ip', ['netns', 'list'])
+      .split('\n')
+      .map((line) => line.split(' ')[0] as string);
+    for (const name of names.filter((one) => one.startsWith(`cv${process.pid}-`))) run('ip', ['netns', 'delete', name]);
   }
 
   get #switch(): string {

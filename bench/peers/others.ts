@@ -10,6 +10,9 @@ import type { Host } from './hosts.ts';
 
 export type OtherName = 'restic' | 'borg';
 
+/** The host from which Borg backs up what restic backs up from the source's: with a link of the same speed. */
+export const otherHostName = 'other';
+
 const serverPath = '/usr/sbin/sshd';
 const port = 2222;
 
@@ -30,14 +33,14 @@ function isThere(program: string): boolean {
   }
 }
 
-/** Seconds of a first backup with each. `scratch` is made. */
+/** Seconds of a first backup with each, both at the same time from hosts of their own. `scratch` is made. */
 export async function backUpWithOthers(options: {
   scratch: string;
-  source: Host;
+  sources: Record<OtherName, Host>;
   target: Host;
   data: string;
 }): Promise<Record<OtherName, number>> {
-  const { scratch, source, target, data } = options;
+  const { scratch, sources, target, data } = options;
   await mkdir(scratch, { recursive: true });
   const { stop, config } = await startServer(scratch, target);
   try {
@@ -49,8 +52,8 @@ export async function backUpWithOthers(options: {
       BORG_RSH: ssh,
       BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK: 'yes',
     };
-    const at = async (words: string[]) => {
-      const [program, ...args] = [...source.within, ...words];
+    const run = async (name: OtherName, words: string[]) => {
+      const [program, ...args] = [...sources[name].within, ...words];
       return (await runTimed({ program: program as string, args, directory: data, env })).seconds;
     };
     const restic = [
@@ -61,12 +64,13 @@ export async function backUpWithOthers(options: {
       `sftp.command=${ssh} target -s sftp`,
     ];
     const borg = `ssh://target${join(scratch, 'borg')}`;
-    await at([...restic, 'init', '--quiet']);
-    await at(['borg', 'init', '--encryption', 'repokey-blake2', borg]);
-    return {
-      restic: await at([...restic, 'backup', '--quiet', '.']),
-      borg: await at(['borg', 'create', `${borg}::first`, '.']),
-    };
+    await run('restic', [...restic, 'init', '--quiet']);
+    await run('borg', ['borg', 'init', '--encryption', 'repokey-blake2', borg]);
+    const [resticSeconds, borgSeconds] = await Promise.all([
+      run('restic', [...restic, 'backup', '--quiet', '.']),
+      run('borg', ['borg', 'create', `${borg}::first`, '.']),
+    ]);
+    return { restic: resticSeconds, borg: borgSeconds };
   } finally {
     await stop();
   }

@@ -1,11 +1,15 @@
 /** Scenarios that are more than one snapshot with something happening in it. */
-import { readFileSync } from 'node:fs';
-import { open, readdir } from 'node:fs/promises';
+import { open, readdir, rm } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { runTimed } from '../measure.ts';
-import { type Fleet, peerName, secondaryName } from './fleet.ts';
+import { type Fleet, peerName, secondaryName, sourceName } from './fleet.ts';
 import { isIdentical, runSnapshot, storeOf, takeCopy } from './take-copy.ts';
+
+const fioFile = 'fio.data';
+/** Shorter than the snapshot beside it. */
+const fioSeconds = 8;
 
 /** What clients say they have served to one puller, blocks only, in all. */
 async function servedBytes(fleet: Fleet, puller: string): Promise<number> {
@@ -18,40 +22,51 @@ async function servedBytes(fleet: Fleet, puller: string): Promise<number> {
   return total;
 }
 
-/** The secondary is killed at half of the bytes and run again. `seconds` are those of both runs. */
-export async function killSecondary(fleet: Fleet, bytes: number) {
+/**
+ * The secondary is killed at half of the bytes and run again. `seconds` are those of both runs, `pulledTwice` what
+ * clients sent in both together beyond the bytes that the first one needed.
+ */
+export async function killSecondary(fleet: Fleet) {
   const store = storeOf(fleet, 'killed');
   const before = await servedBytes(fleet, secondaryName(0));
   const start = performance.now();
   const midway = { after: 0.5, act: (pid: number) => void process.kill(pid, 'SIGKILL') };
-  const { signal } = await runSnapshot(fleet, { store, midway });
+  const { signal, messages } = await runSnapshot(fleet, { store, midway });
   if (signal !== 'SIGKILL') throw new Error(`the snapshot ended with ${signal}, not by SIGKILL`);
   const { summary } = await takeCopy(fleet, { store });
   const seconds = (performance.now() - start) / 1000;
-  const pulledTwice = (await servedBytes(fleet, secondaryName(0))) - before - bytes;
-  return { summary, seconds, pulledTwice, identical: await isIdentical(fleet, store) };
+  const totalBytes: number = messages.find(({ type }) => type === 'plan')?.bytes;
+  const pulledTwice = (await servedBytes(fleet, secondaryName(0))) - before - totalBytes;
+  return { summary, seconds, totalBytes, pulledTwice, identical: await isIdentical(fleet, store) };
 }
 
 /**
  * A peer loses sight of the repository and changes the first byte of every third file; the map goes on saying that it
- * holds the old content.
+ * holds the old content. Returns how many files were changed.
  */
-export async function makeMapStale(fleet: Fleet): Promise<void> {
+export async function makeMapStale(fleet: Fleet): Promise<number> {
   const name = peerName(0);
   fleet.hosts.setReachable(name, 'repository', false);
   const { data } = fleet.client(name);
   const names = await readdir(data, { recursive: true, withFileTypes: true });
   const files = names.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
-  for (const path of files.sort().filter((_, rank) => rank % 3 === 0)) {
+  const changed = files.sort().filter((_, rank) => rank % 3 === 0);
+  for (const path of changed) {
     const file = await open(path, 'r+');
     await file.write('\u0001', 0);
     await file.close();
   }
   for (;;) {
     const { index } = await fleet.status(name);
-    if (index.isLevel) return;
+    if (index.isLevel) return changed.length;
     await sleep(500);
   }
+}
+
+/** Wrong entries of the map that were reported of all members, by the repository. */
+export async function foundMissing(fleet: Fleet): Promise<number> {
+  const { members } = await fleet.status(sourceName);
+  return (members as { missing: number }[]).reduce((sum, { missing }) => sum + missing, 0);
 }
 
 /** Every secondary copies the source at once, each into a store of its own. */
@@ -86,25 +101,42 @@ export async function copyAllAtOnce(fleet: Fleet, count: number) {
  */
 export async function workWhileServing(fleet: Fleet) {
   const { data, daemon } = fleet.client(peerName(0));
-  const processors = processorCount();
-  if (processors < 2) return undefined;
+  const processors = availableParallelism();
+  if (processors < 2) throw new Error('needs two processors: one for the client that works, one for all others');
+  const others = `1-${processors - 1}`;
   await bind(daemon.child.pid as number, '0');
   for (const [name, client] of fleet.clients) {
-    if (name !== peerName(0)) await bind(client.daemon.child.pid as number, `1-${processors - 1}`);
+    if (name !== peerName(0)) await bind(client.daemon.child.pid as number, others);
   }
-  const alone = await runFio(data, 8);
-  const store = storeOf(fleet, 'while-fio');
-  const snapshot = runSnapshot(fleet, {
-    store,
-    onStart: (pid) => void bind(pid, `1-${processors - 1}`),
-    // Begins once blocks flow, so that fio runs while they do.
-    midway: { after: 0.02, act: () => undefined },
-  });
-  await sleep(2500);
-  const serving = await runFio(data, 8);
-  const { last, exitCode } = await snapshot;
-  if (exitCode !== 0) throw new Error(`the snapshot ended with ${exitCode}: ${JSON.stringify(last)}`);
-  return { alone, serving, lost: 1 - serving / alone, served: sentBy(last, peerName(0)) };
+  try {
+    const alone = await runFio(data, fioSeconds);
+    const flowing = Promise.withResolvers<void>();
+    const store = storeOf(fleet, 'while-fio');
+    const start = performance.now();
+    const snapshot = runSnapshot(fleet, {
+      store,
+      onStart: (pid) => void bind(pid, others),
+      midway: { after: 0.02, act: () => flowing.resolve() },
+    });
+    await Promise.race([flowing.promise, snapshot]);
+    const serving = await runFio(data, fioSeconds);
+    const { last: summary, exitCode } = await snapshot;
+    if (exitCode !== 0) throw new Error(`the snapshot ended with ${exitCode}: ${JSON.stringify(summary)}`);
+    const seconds = (performance.now() - start) / 1000;
+    const served = sentBy(summary, peerName(0));
+    return {
+      summary,
+      seconds,
+      identical: await isIdentical(fleet, store),
+      alone,
+      serving,
+      lost: 1 - serving / alone,
+      served,
+    };
+  } finally {
+    await rm(join(data, fioFile), { force: true });
+    for (const { daemon } of fleet.clients.values()) await bind(daemon.child.pid as number, `0-${processors - 1}`);
+  }
 }
 
 function sentBy(summary: Record<string, unknown>, name: string): number {
@@ -116,13 +148,9 @@ async function bind(pid: number, processors: string): Promise<void> {
   await runTimed({ program: 'taskset', args: ['-a', '-p', '-c', processors, `${pid}`], directory: '/' });
 }
 
-function processorCount(): number {
-  return readFileSync('/proc/cpuinfo', 'utf8').match(/^processor/gm)?.length ?? 1;
-}
-
 /** Random 4 KiB reads and writes, half each, with one thread; operations a second. */
 async function runFio(directory: string, seconds: number): Promise<number> {
-  const job = ['--name=work', '--filename=fio.data', '--size=64m', '--rw=randrw', '--bs=4k', '--ioengine=psync'];
+  const job = ['--name=work', `--filename=${fioFile}`, '--size=64m', '--rw=randrw', '--bs=4k', '--ioengine=psync'];
   const bounds = ['--time_based', `--runtime=${seconds}`, '--output-format=json'];
   const args = ['-c', '0', 'fio', ...job, ...bounds];
   const { output } = await runTimed({ program: 'taskset', args, directory });

@@ -55,7 +55,10 @@ export class ClientNetwork {
     const { signal } = this.#stop;
     this.#repository = openRepositoryClient({ identity: options.identity, url: options.repositoryUrl });
     this.#publisher = new FeedPublisher(this.#repository, options.index.feed, { signal });
-    const lease = () => ({ url, load: serving.status().uploads });
+    const lease = () => {
+      const { uploads, price } = serving.status();
+      return { url, load: uploads, price };
+    };
     this.#lease = new LeaseRenewal(this.#repository, { signal, lease, revoked, clock: options.clock });
     this.#loops = Promise.all([this.#publisher.run(), this.#lease.run()]);
     this.#loops.catch((error) => options.log.error({ error }, 'talking to the repository ended unexpectedly'));

@@ -4,6 +4,7 @@ import { systemTimers } from '../core/timers.ts';
 import { openRepositoryClient } from '../remote/repository-client.ts';
 import { PeerFetcher } from '../snapshot/fetch-blocks.ts';
 import { Pace } from '../snapshot/pacing.ts';
+import { PeerDirectory } from '../snapshot/peer-directory.ts';
 import { speedsOfUse } from '../snapshot/peer-speeds.ts';
 import { calendarAt, rateAt } from '../snapshot/serving-policy.ts';
 import type { Store } from '../store/store.ts';
@@ -30,10 +31,12 @@ export async function openRestorePeers(call: Call, store: Store): Promise<Restor
   const repository = openRepositoryClient({ identity, url: repositoryUrl });
   const known = await loadPeerSpeeds(stateDirectory, log);
   const pace = new Pace({ clock, timers: systemTimers });
+  const directory = new PeerDirectory((options) => repository.peers(options));
   const fetcher = new PeerFetcher({
     store,
     holders: repository,
-    connect: (peer) => connectPeer(peer, { repository, identity }),
+    connect: (peer) => connectPeer(peer, { directory, identity }),
+    peerStates: (options) => directory.refresh(options),
     digester: createDigester(store.domain.digestKey),
     clock,
     puller: identity.name,

@@ -6,6 +6,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CovaultError, ioError, isCovaultError, systemErrorCode } from '../core/errors.ts';
 import { asCount, asList, asOneOf, asRecord, asText } from '../core/shape.ts';
+import { priceMax } from '../remote/repository-messages.ts';
 import {
   defaultServingSettings,
   type RateSchedule,
@@ -57,6 +58,7 @@ const readers: Record<string, Reader> = {
   downloadByHour: (value, key) => withoutOff(windows(value, key) as RateWindow[]),
   slots,
   slotsPerPuller: slots,
+  price: (value, key) => asCount(value, key, priceMax, 1),
   onBattery: oneOf('pause', 'serve'),
   onMetered: oneOf('pause', 'serve'),
   metered: oneOf('ask', 'yes', 'no'),
@@ -88,6 +90,7 @@ export function parseSettings(content: string, path: string): MemberSettings {
       slots: { total, perPuller: Math.min(total, get('slotsPerPuller', slotLimits.perPuller)) },
       pausesOnBattery: isPaused('onBattery', 'pause'),
       pausesOnMetered: isPaused('onMetered', 'pause'),
+      price: get('price', defaultServingSettings.price),
       monthlyBytesMax: get('uploadPerMonth', Number.POSITIVE_INFINITY),
       source: {
         bytesPerSecond: get('sourceUpload', source.bytesPerSecond),

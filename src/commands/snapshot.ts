@@ -8,8 +8,9 @@ import type { SnapshotException } from '../core/snapshot.ts';
 import type { Identity } from '../remote/identity.ts';
 import { openRepositoryClient, type RepositoryClient } from '../remote/repository-client.ts';
 import { drySink, emptySink } from '../snapshot/dry-sink.ts';
+import { PeerDirectory } from '../snapshot/peer-directory.ts';
 import { speedsOfUse } from '../snapshot/peer-speeds.ts';
-import type { PlanSummary } from '../snapshot/plan-summary.ts';
+import type { PlanShare, PlanSummary } from '../snapshot/plan-summary.ts';
 import type { RateSchedule } from '../snapshot/serving-policy.ts';
 import { type PlanOptions, planSnapshot, type SnapshotOutcome, takeSnapshot } from '../snapshot/take.ts';
 import type { Store } from '../store/store.ts';
@@ -75,18 +76,27 @@ export const snapshotCommand: Command = {
     await using stack = new AsyncDisposableStack();
     const repository = openRepositoryClient({ identity: joined.identity, url: joined.repositoryUrl });
     stack.defer(() => repository.close());
-    await checkClient(repository, client, call.signal);
+    const peers = new PeerDirectory((options) => repository.peers(options));
+    await checkClient(peers, client, call.signal);
     if (flagOption(call, 'dryRun')) {
       const store = (await hasConfig(directory)) ? await openExistingStore(call, directory) : undefined;
       stack.defer(() => store?.close());
-      return describePlan(await plan(call, { client, store, domain, repository, identity: joined.identity }));
+      return describePlan(await plan(call, { client, store, domain, repository, peers, identity: joined.identity }));
     }
     const { store, isNew } = await openOrCreateStore(call, directory, domain);
     stack.defer(() => store.close());
     const { download } = await loadSettings(stateDirectoryOf(call));
     const known = await loadPeerSpeeds(stateDirectoryOf(call), call.log);
     const peerSpeeds = speedsOfUse(known, call.clock.nowMs());
-    const outcome = await take(call, { client, store, repository, identity: joined.identity, download, peerSpeeds });
+    const outcome = await take(call, {
+      client,
+      store,
+      repository,
+      peers,
+      identity: joined.identity,
+      download,
+      peerSpeeds,
+    });
     const measured = { known, measured: outcome.speeds, nowMs: call.clock.nowMs(), log: call.log };
     await savePeerSpeeds(stateDirectoryOf(call), measured);
     return describeOutcome(outcome, { directory, isNew });
@@ -94,8 +104,8 @@ export const snapshotCommand: Command = {
 };
 
 /** @throws CovaultError `E_NOT_FOUND` if the domain has no client of that name. */
-async function checkClient(repository: RepositoryClient, client: string, signal: AbortSignal): Promise<void> {
-  const members = await repository.peers({ signal });
+async function checkClient(peers: PeerDirectory, client: string, signal: AbortSignal): Promise<void> {
+  const members = await peers.refresh({ signal });
   if (members.get(client)?.role === 'client') return;
   const known = [...members.values()].filter(({ role }) => role === 'client').map(({ name }) => name);
   throw new CovaultError('E_NOT_FOUND', `the domain has no client ${client}`, {
@@ -106,16 +116,21 @@ async function checkClient(repository: RepositoryClient, client: string, signal:
 interface Parts {
   client: string;
   repository: RepositoryClient;
+  peers: PeerDirectory;
   identity: Identity;
 }
 
 /** What taking and planning have in common. */
-function takeOptions(call: Call, { client, repository, identity }: Parts): Omit<PlanOptions, 'sink' | 'digester'> {
+function takeOptions(
+  call: Call,
+  { client, repository, peers, identity }: Parts,
+): Omit<PlanOptions, 'sink' | 'digester'> {
   const limit = textOption(call, 'sourceLimit');
   const deadline = textOption(call, 'sourceDeadline');
   return {
     client,
-    connect: (peer) => connectPeer(peer, { repository, identity }),
+    connect: (peer) => connectPeer(peer, { directory: peers, identity }),
+    peerStates: (options) => peers.refresh(options),
     holders: repository,
     clock: call.clock,
     puller: identity.name,
@@ -167,20 +182,34 @@ function planMessage({ timeNs, ...summary }: PlanSummary): Record<string, unknow
 function describePlan({ exceptions, ...summary }: Awaited<ReturnType<typeof plan>>): Outcome {
   const { blocks, bytes, sourceBytes, peers, objects, objectBytes } = summary;
   const described = exceptions.map(describeException);
-  const rows = [...peers, { peer: 'the source', bytes: sourceBytes }].filter((share) => share.bytes > 0);
+  const rows: PlanShare[] = [...peers, { peer: 'the source', bytes: sourceBytes }].filter((share) => share.bytes > 0);
   return {
     result: { ...planMessage(summary), exceptions: described },
     lines: [
       ...exceptionLines(described),
       `would pull ${formatCount(blocks)} blocks, ${formatBytes(bytes)}`,
       ...formatTable(
-        rows.map((share) => [`  ${share.peer}`, formatBytes(share.bytes), formatShare(share.bytes, bytes)]),
+        rows.map((share) => [
+          `  ${share.peer}`,
+          formatBytes(share.bytes),
+          formatShare(share.bytes, bytes),
+          planReasons(share),
+        ]),
         [1, 2],
       ),
       `and ${formatCount(objects)} trees and recipes, ${formatBytes(objectBytes)}, from the source`,
     ],
     exitCode: exceptions.length === 0 ? exitCodes.ok : exitCodes.incomplete,
   };
+}
+
+/** What of a peer made the plan give it more or less than others. */
+function planReasons({ bytesPerSecond, load = 0, price = 1 }: PlanShare): string {
+  return [
+    ...(bytesPerSecond === undefined ? [] : [`${formatBytes(bytesPerSecond)} a second lately`]),
+    ...(load === 0 ? [] : [`answers ${formatCount(load)} requests for others`]),
+    ...(price === 1 ? [] : [`price ${formatCount(price)}`]),
+  ].join(', ');
 }
 
 interface DescribedException {

@@ -29,6 +29,7 @@ export const repositoryPaths = {
 } as const;
 
 const urlCharsMax = 300;
+export const priceMax = 1000;
 const idChars = 32;
 
 export interface JoinRequest {
@@ -69,16 +70,19 @@ export interface LeaseRequest {
   url: string;
   /** Requests that it serves at the moment. */
   load: number;
+  /** How many times dearer its bytes are than those of others, 1 to `priceMax`; 1 if left out. */
+  price?: number;
   /** How much of the list of revoked certificates it knows; 0 if left out. */
   revokedFrom?: number;
 }
 
 export function unpackLeaseRequest(value: unknown): LeaseRequest {
   const fields = asRecord(value, 'lease');
-  const { revokedFrom = 0 } = fields;
+  const { revokedFrom = 0, price = 1 } = fields;
   return {
     url: asText(fields.url, 'url', urlCharsMax),
     load: asCount(fields.load, 'load', 1_000_000),
+    price: asCount(price, 'price', priceMax, 1),
     revokedFrom: asCount(revokedFrom, 'revokedFrom'),
   };
 }
@@ -218,6 +222,8 @@ export interface MemberInfo {
   /** Whether its lease holds. */
   live: boolean;
   load: number;
+  /** How many times dearer its bytes are than those of others. */
+  price: number;
   holdings: number;
   /** Holdings that others found missing. */
   missing: number;
@@ -238,6 +244,7 @@ export function unpackMembersAnswer(value: unknown): MemberInfo[] {
       url: fields.url === null ? undefined : asText(fields.url, 'url', urlCharsMax),
       live: asBoolean(fields.live, 'live'),
       load: asCount(fields.load, 'load'),
+      price: asCount(fields.price ?? 1, 'price', priceMax, 1),
       holdings: asCount(fields.holdings, 'holdings'),
       missing: asCount(fields.missing, 'missing'),
       seenMs: fields.seenMs === null ? undefined : asCount(fields.seenMs, 'seenMs'),

@@ -3,6 +3,7 @@ import { decode, encode } from '../core/codec.ts';
 import { CovaultError } from '../core/errors.ts';
 import { asCount, asDigest, asList, asOneOf, asText } from '../core/shape.ts';
 import { roles } from '../remote/member.ts';
+import { priceMax } from '../remote/repository-messages.ts';
 import type { FeedPosition, Lease, MemberCounts, MemberRecord, TokenRecord } from './map-store.ts';
 
 export function encodeMember(member: MemberRecord): Uint8Array {
@@ -21,7 +22,8 @@ export function decodeMember(bytes: Uint8Array): MemberRecord {
 }
 
 export function encodeLease(lease: Lease): Uint8Array {
-  return encode([1, lease.url, lease.load, lease.renewedMs, lease.untilMs]);
+  const price = lease.price === undefined || lease.price === 1 ? [] : [lease.price];
+  return encode([1, lease.url, lease.load, lease.renewedMs, lease.untilMs, ...price]);
 }
 
 export function decodeLease(bytes: Uint8Array): Lease {
@@ -31,6 +33,7 @@ export function decodeLease(bytes: Uint8Array): Lease {
     load: asCount(fields[2], 'load'),
     renewedMs: asCount(fields[3], 'time of renewal'),
     untilMs: asCount(fields[4], 'end of the lease'),
+    ...(fields[5] === undefined ? {} : { price: asCount(fields[5], 'price', priceMax, 1) }),
   };
 }
 

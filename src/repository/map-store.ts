@@ -24,6 +24,8 @@ export interface Lease {
   url: string;
   /** Requests that it serves at the moment. */
   load: number;
+  /** How many times dearer its bytes are than those of others; 1 if left out. */
+  price?: number;
   /** Milliseconds since 1970: when it was last renewed, and when it runs out. */
   renewedMs: number;
   untilMs: number;

@@ -55,8 +55,8 @@ function leaseRoute(roster: Roster): Route {
     bodyBytesMax: smallBytes,
     parse: unpackLeaseRequest,
     async handle(call) {
-      const { url, load, revokedFrom = 0 } = call.body;
-      const ttlMs = await roster.renew(callerOf(call).name, { url: checkedOrigin(url), load });
+      const { url, load, price = 1, revokedFrom = 0 } = call.body;
+      const ttlMs = await roster.renew(callerOf(call).name, { url: checkedOrigin(url), load, price });
       return { body: packLeaseAnswer({ ttlMs, revoked: roster.revokedAfter(revokedFrom) }) };
     },
   });

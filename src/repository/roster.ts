@@ -86,7 +86,7 @@ export class Roster {
   }
 
   /** Renews the lease; returns how long it lasts, milliseconds. */
-  async renew(name: string, request: { url: string; load: number }): Promise<number> {
+  async renew(name: string, request: Pick<Lease, 'url' | 'load' | 'price'>): Promise<number> {
     const { number } = this.named(name);
     const renewedMs = this.#clock.nowMs();
     const lease = { ...request, renewedMs, untilMs: renewedMs + this.#leaseTtlMs };
@@ -113,6 +113,7 @@ export class Roster {
           url: lease?.url,
           live: this.#isLive(number),
           load: lease?.load ?? 0,
+          price: lease?.price ?? 1,
           ...(await this.#store.counts(number)),
           seenMs: lease?.renewedMs,
         };

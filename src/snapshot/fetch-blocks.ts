@@ -13,8 +13,10 @@ import type { BlockAnswer, PeerChannel } from './channel.ts';
 import { findHolders } from './find-holders.ts';
 import { NeededGatherer } from './needed-blocks.ts';
 import { PeerConnections } from './peer.ts';
+import type { PeerState } from './peer-directory.ts';
 import { mayPass } from './persist.ts';
 import { makePlan } from './plan.ts';
+import { planPeers } from './plan-peers.ts';
 import { type PullOptions, pull } from './pull.ts';
 import { SnapshotShares } from './snapshot-shares.ts';
 
@@ -32,6 +34,8 @@ export interface FetchOptions {
   sparesStore?: boolean;
   /** Bytes per second of peers as measured earlier. */
   peerSpeeds?: ReadonlyMap<string, number>;
+  /** As of `takeSnapshot`. */
+  peerStates?(options: { signal?: AbortSignal }): Promise<ReadonlyMap<string, PeerState>>;
   /** See `PeerConnections`. */
   passes?: (bytes: number, signal: AbortSignal) => Promise<void>;
   /** Told once why peers are not asked any more. */
@@ -64,10 +68,7 @@ export class PeerFetcher implements BlockFetcher, AsyncDisposable {
     const signalOption = signal ? { signal } : {};
     const needed = await findHolders(gathered, this.#holders, { leftOut: this.#untrusted(), ...signalOption });
     const speeds = new Map([...(this.#options.peerSpeeds ?? []), ...this.shares.speeds]);
-    const peers = needed.sets.names().map((name) => {
-      const bytesPerSecond = speeds.get(name);
-      return { live: true, ...(bytesPerSecond === undefined ? {} : { bytesPerSecond }) };
-    });
+    const peers = planPeers(needed.sets.names(), { speeds, states: await this.#peerStates(signalOption) });
     const plan = makePlan(needed, { peers, puller });
     let failure: { error: unknown } | undefined;
     const addBlock = async (block: Block, bytes: Uint8Array) => {
@@ -123,6 +124,16 @@ export class PeerFetcher implements BlockFetcher, AsyncDisposable {
         if (peer !== storeName) await holders.reportMissing(peer, digests);
       },
     };
+  }
+
+  async #peerStates(options: { signal?: AbortSignal }): Promise<ReadonlyMap<string, PeerState>> {
+    if (!this.#hasRepository || this.#options.peerStates === undefined) return new Map();
+    try {
+      return await this.#options.peerStates(options);
+    } catch (error) {
+      if (options.signal?.aborted || !mayPass(error)) throw error;
+      return new Map();
+    }
   }
 
   get #channel(): PeerChannel {

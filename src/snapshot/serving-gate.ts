@@ -43,6 +43,7 @@ export interface Guest {
 
 export interface GateStatus {
   slots: { taken: number; total: number; perPuller: number };
+  price: number;
   /** Bytes per second that may be sent now; undefined: no bound. */
   bytesPerSecond: number | undefined;
   paused: { reason: PauseReason; message: string; retryAfterMs: number } | undefined;
@@ -126,6 +127,7 @@ export class ServingGate {
     const { month, bytes } = this.sent;
     return {
       slots: { taken: this.#slots.taken, ...settings.slots },
+      price: settings.price,
       bytesPerSecond: decision.kind === 'serve' ? bounded(decision.bytesPerSecond) : 0,
       paused:
         decision.kind === 'serve'

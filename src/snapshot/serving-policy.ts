@@ -31,6 +31,8 @@ export interface ServingSettings {
   slots: SlotLimits;
   pausesOnBattery: boolean;
   pausesOnMetered: boolean;
+  /** How many times dearer bytes of this client are than those of others: who pulls asks others first. 1 to 1000. */
+  price: number;
   /** Bytes sent in a calendar month; infinite for no bound. */
   monthlyBytesMax: number;
   /** For secondary copies of this client itself, which may have nobody else to turn to. */
@@ -49,6 +51,7 @@ export const defaultServingSettings: ServingSettings = {
   slots: { total: 16, perPuller: 6 },
   pausesOnBattery: true,
   pausesOnMetered: true,
+  price: 1,
   monthlyBytesMax: Number.POSITIVE_INFINITY,
   source: { bytesPerSecond: Number.POSITIVE_INFINITY, freeAfterMs: Number.POSITIVE_INFINITY, pauses: false },
 };

@@ -17,9 +17,11 @@ import { NeededGatherer } from './needed-blocks.ts';
 import { ObjectCache } from './object-cache.ts';
 import { Pace } from './pacing.ts';
 import { openRemoteCut, PeerConnections, type RemoteCut } from './peer.ts';
+import type { PeerState } from './peer-directory.ts';
 import type { DropReason } from './peer-health.ts';
-import { type Patience, persist } from './persist.ts';
-import { makePlan, type NeededBlocks, type Plan } from './plan.ts';
+import { mayPass, type Patience, persist } from './persist.ts';
+import { makePlan, type NeededBlocks, type Plan, type PlanPeer } from './plan.ts';
+import { planPeers } from './plan-peers.ts';
 import { type PlanSummary, summarizePlan } from './plan-summary.ts';
 import { type PullOptions, type PullProgress, pull } from './pull.ts';
 import { calendarAt, type RateSchedule, rateAt } from './serving-policy.ts';
@@ -46,6 +48,8 @@ export interface TakeOptions {
   patienceMs?: number;
   /** Bytes per second of peers as measured earlier: the plan begins with them. */
   peerSpeeds?: ReadonlyMap<string, number>;
+  /** How much peers have to do and what they cost, asked for each plan; without it, or if it fails, all count alike. */
+  peerStates?(options: { signal?: AbortSignal }): Promise<ReadonlyMap<string, PeerState>>;
   /** Bounds the speed at which blocks come in, of all peers together; by default there is no bound. */
   download?: RateSchedule;
   /** Bounds of the pull. */
@@ -61,7 +65,7 @@ export type PlanOptions = Omit<TakeOptions, 'sink'> & { sink: SnapshotSink };
 type Seal = TakeOptions['sink']['seal'];
 
 interface Planned {
-  planned: { needed: NeededBlocks; plan: Plan } | undefined;
+  planned: { needed: NeededBlocks; plan: Plan; peers: readonly PlanPeer[] } | undefined;
   summary: PlanSummary;
 }
 
@@ -267,9 +271,10 @@ class Take {
     return { planned, summary };
   }
 
-  async #planBlocks(gathered: NeededGatherer, round: number): Promise<{ needed: NeededBlocks; plan: Plan }> {
+  async #planBlocks(gathered: NeededGatherer, round: number): Promise<NonNullable<Planned['planned']>> {
     const { client, holders, onProgress } = this.#options;
     const leftOut = new Set([client, ...this.#untrusted()]);
+    const asking = this.#peerStates();
     const needed = await persist(
       () =>
         findHolders(gathered, holders, {
@@ -280,11 +285,18 @@ class Take {
       this.#patience,
     );
     const speeds = new Map([...(this.#options.peerSpeeds ?? []), ...this.#shares.speeds]);
-    const peers = needed.sets.names().map((name) => {
-      const bytesPerSecond = speeds.get(name);
-      return { live: true, ...(bytesPerSecond === undefined ? {} : { bytesPerSecond }) };
-    });
-    return { needed, plan: makePlan(needed, { peers, puller: this.#puller }) };
+    const peers = planPeers(needed.sets.names(), { speeds, states: await asking });
+    return { needed, plan: makePlan(needed, { peers, puller: this.#puller }), peers };
+  }
+
+  /** None if the repository is away: the plan does without, and the lookup beside it says so. */
+  async #peerStates(): Promise<ReadonlyMap<string, PeerState>> {
+    try {
+      return (await this.#options.peerStates?.(this.#signal)) ?? new Map();
+    } catch (error) {
+      if (mayPass(error)) return new Map();
+      throw error;
+    }
   }
 
   /** Pulls what is needed; returns how many blocks nobody had. */

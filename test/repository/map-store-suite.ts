@@ -79,7 +79,7 @@ export function mapStoreSuite(makePlace: (t: TestContext) => Promise<StorePlace>
   testWith('leases are kept as they were renewed last', async (store, reopen) => {
     const { number } = await store.putMember(member('laptop'));
     await store.putLease(number, { url: 'https://10.0.0.1:1', load: 3, renewedMs: 1, untilMs: 2 });
-    const lease = { url: 'https://10.0.0.1:2', load: 4, renewedMs: 3, untilMs: 4 };
+    const lease = { url: 'https://10.0.0.1:2', load: 4, price: 7, renewedMs: 3, untilMs: 4 };
     await store.putLease(number, lease);
     assert.deepEqual(await (await reopen()).leases(), new Map([[number, lease]]));
   });

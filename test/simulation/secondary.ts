@@ -1,11 +1,12 @@
 /** A simulated secondary: takes snapshots of the source until it has as many as planned, killed and run again. */
 import { type Digest, type DigestKey, digestHex, digestKey } from '../../src/core/digest.ts';
-import { CovaultError, isCovaultError } from '../../src/core/errors.ts';
+import { isCovaultError } from '../../src/core/errors.ts';
 import type { HolderLookup } from '../../src/core/ports.ts';
 import { pause } from '../../src/core/timers.ts';
 import type { Connection } from '../../src/remote/client.ts';
 import { RepositoryClient } from '../../src/remote/repository-client.ts';
 import { paths, unpackBlocksRequest } from '../../src/snapshot/messages.ts';
+import { PeerDirectory } from '../../src/snapshot/peer-directory.ts';
 import { type SnapshotOutcome, type TakeOptions, takeSnapshot } from '../../src/snapshot/take.ts';
 import type { SimClient } from './client.ts';
 import { connectTo } from './connection.ts';
@@ -148,15 +149,14 @@ export class SimSecondary {
     this.#run = run;
     const end = { network: this.#network, from: this.host, process };
     const repository = new RepositoryClient(connectTo(repositoryUrl, end));
-    const connect = async (peer: string): Promise<Connection> => {
-      const url = (await repository.peers()).get(peer)?.url;
-      if (url === undefined) throw new CovaultError('E_UNAVAILABLE', `nobody knows where ${peer} is`);
-      return this.#watched(run, peer, connectTo(url, end));
-    };
+    const directory = new PeerDirectory((options) => repository.peers(options));
+    const connect = async (peer: string): Promise<Connection> =>
+      this.#watched(run, peer, connectTo(await directory.urlOf(peer), end));
     const outcome = await process.guard(
       takeSnapshot({
         client: source.name,
         connect,
+        peerStates: (options) => directory.refresh(options),
         holders: this.#noting(repository, run),
         sink: this.store.openWriter(process),
         digester: simDigester,

@@ -23,6 +23,7 @@ const settings: fc.Arbitrary<ServingSettings> = fc.record({
   slots: fc.constant(defaultServingSettings.slots),
   pausesOnBattery: fc.boolean(),
   pausesOnMetered: fc.boolean(),
+  price: fc.integer({ min: 1, max: 1000 }),
   monthlyBytesMax: fc.oneof(fc.constant(Number.POSITIVE_INFINITY), fc.integer({ min: 0, max: 1e12 })),
   source: fc.record({
     bytesPerSecond: fc.integer({ min: 1, max: 1e9 }),

@@ -91,8 +91,11 @@ export class TakeWorld implements HolderLookup {
   }
 
   /** What a snapshot into `store`, by default that of this world, would pull. */
-  async plan(store: ReadableSink = this.store.held()): ReturnType<typeof planSnapshot> {
-    return planSnapshot({ ...(await this.#options()), sink: drySink(store) });
+  async plan(
+    store: ReadableSink = this.store.held(),
+    options: Partial<PlanOptions> = {},
+  ): ReturnType<typeof planSnapshot> {
+    return planSnapshot({ ...(await this.#options()), sink: drySink(store), ...options });
   }
 
   async #options(): Promise<Omit<PlanOptions, 'sink'>> {

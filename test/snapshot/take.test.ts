@@ -1,10 +1,11 @@
 /** Snapshots over real HTTPS on loopback, into a real store. */
 import assert from 'node:assert/strict';
-import { describe, test } from 'node:test';
-import { isCovaultError } from '../../src/core/errors.ts';
+import { describe, type TestContext, test } from 'node:test';
+import { CovaultError, isCovaultError } from '../../src/core/errors.ts';
 import { noSourceUse } from '../../src/core/snapshot.ts';
 import { encodeTree } from '../../src/core/tree.ts';
 import { emptySink } from '../../src/snapshot/dry-sink.ts';
+import type { PeerState } from '../../src/snapshot/peer-directory.ts';
 import type { PlanSummary } from '../../src/snapshot/plan-summary.ts';
 import { testBytes } from '../store/store-fixture.ts';
 import { bytesOf, joinFiles, makeFiles, source, TakeWorld } from './take-world.ts';
@@ -49,6 +50,41 @@ describe('a plan without a pull', () => {
     );
     const after = await world.plan();
     assert.deepEqual([after.blocks, after.bytes, after.objects, after.peers], [0, 0, 0, []]);
+  });
+});
+
+describe('load and price of peers', () => {
+  /** What each peer is to send when the repository says this of them. */
+  const planned = async (t: TestContext, states: [string, PeerState][]) => {
+    const { world } = await threeClients(t);
+    const { peers } = await world.plan(emptySink, { peerStates: async () => new Map(states) });
+    return new Map(peers.map((share) => [share.peer, share]));
+  };
+
+  const bytesFrom = (plan: Awaited<ReturnType<typeof planned>>, peer: string) => plan.get(peer)?.bytes ?? 0;
+
+  test('who has much to do or is dear is to send less, and the plan says why', async (t) => {
+    const usual = await planned(t, []);
+    const busy = await planned(t, [
+      ['desktop', { load: 9, price: 1 }],
+      ['server', { load: 0, price: 1 }],
+    ]);
+    assert.ok(bytesFrom(busy, 'server') > bytesFrom(usual, 'server'));
+    assert.equal(busy.get('desktop')?.load, 9);
+    const dear = await planned(t, [
+      ['desktop', { load: 0, price: 1 }],
+      ['server', { load: 0, price: 5 }],
+    ]);
+    assert.ok(bytesFrom(dear, 'server') < bytesFrom(usual, 'server') / 2);
+    assert.equal(dear.get('server')?.price, 5);
+  });
+
+  test('a repository that cannot say it now holds up no plan', async (t) => {
+    const { world } = await threeClients(t);
+    const peerStates = async () => {
+      throw new CovaultError('E_UNAVAILABLE', 'away');
+    };
+    assert.equal((await world.plan(emptySink, { peerStates })).peers.length, 2);
   });
 });
 
