@@ -6,7 +6,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { cleanUp } from '../../scripts/leftovers.ts';
-import type { Bench, PeersBenchOptions } from './bench-state.ts';
+import { type Bench, type PeersBenchOptions, say } from './bench-state.ts';
 import { chooseFiles, layOut } from './data.ts';
 import { Fleet } from './fleet.ts';
 import { Hosts } from './hosts.ts';
@@ -21,7 +21,7 @@ const endSignals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 export async function benchPeers(options: PeersBenchOptions): Promise<void> {
   if (process.getuid?.() !== 0) throw new Error('network namespaces need root');
   const missing = missingPrograms();
-  if (missing.length > 0) process.stderr.write(`restic and Borg are left out: ${missing.join(', ')} missing\n`);
+  if (missing.length > 0 && !options.alone) say(`restic and Borg are left out: ${missing.join(', ')} missing`);
   const scratch = await mkdtemp(join(options.directory ?? tmpdir(), 'covault-bench-'));
   const bench: Bench = { options, scratch, results: {}, failures: [], others: new Map() };
   // Whatever is started gets it, and is found by it at the end.
@@ -38,8 +38,9 @@ export async function benchPeers(options: PeersBenchOptions): Promise<void> {
   try {
     await Promise.race([work, stopped.promise]);
   } finally {
-    await cleanUp(scratch);
+    // First: it is quick, and nothing else would ever do it.
     Hosts.disposeAll();
+    await cleanUp(scratch);
     for (const signal of endSignals) process.off(signal, stop);
   }
   if (options.json) process.stdout.write(`${JSON.stringify({ scenarios: bench.results })}\n`);
@@ -62,6 +63,7 @@ async function runLayout(bench: Bench, layout: LayoutName): Promise<void> {
   if (chosen.length + specials.length === 0) return;
   const { options, scratch } = bench;
   const { scale, ...layoutOf } = layouts[layout];
+  const start = performance.now();
   const files = layOut(await chooseFiles(options.files, options.bytes * scale), layoutOf);
   const directory = await mkdtemp(join(scratch, `${layout}-`));
   const fleet = await Fleet.start({
@@ -73,6 +75,8 @@ async function runLayout(bench: Bench, layout: LayoutName): Promise<void> {
     secondaries: 1,
   });
   try {
+    const megabytes = files.reduce((sum, { bytes }) => sum + bytes, 0) / 1e6;
+    say(`${layout}: ${files.length} files of ${megabytes.toFixed(0)} MB, ready after ${secondsSince(start)} s`);
     const world = { bench, fleet, files };
     const isLast = (name: string) => name === 'stale map';
     for (const name of specials) if (!isLast(name)) await attempt(bench, name, () => runSpecial(world, name));
@@ -82,4 +86,8 @@ async function runLayout(bench: Bench, layout: LayoutName): Promise<void> {
     await fleet.dispose();
     await rm(directory, { recursive: true, force: true });
   }
+}
+
+function secondsSince(start: number): string {
+  return ((performance.now() - start) / 1000).toFixed(0);
 }

@@ -11,6 +11,8 @@ export interface PeersBenchOptions {
   /** Bytes of the source. */
   bytes: number;
   directory: string | undefined;
+  /** Without restic and Borg. */
+  alone: boolean;
 }
 
 /** Of one scenario. */

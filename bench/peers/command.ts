@@ -11,6 +11,7 @@ const usage = `usage: npm run bench -- peers [options]
   --bytes SIZE     how much the source has (default 400MB)
   --files DIR      real files to fill the hosts with (default: /usr)
   --directory DIR  where everything lies instead of the temporary directory
+  --alone          without restic and Borg
 
 Needs root, iproute2 with tc, taskset and fio; ssh, sshd, restic and borg for the comparison.
 `;
@@ -24,10 +25,11 @@ async function run(words: string[]): Promise<void> {
       bytes: { type: 'string', default: '400MB' },
       files: { type: 'string', default: '/usr' },
       directory: { type: 'string' },
+      alone: { type: 'boolean', default: false },
     },
   });
-  const { json, only, bytes, files, directory } = values;
-  await benchPeers({ json, only, bytes: parseBytes(bytes), files, directory });
+  const { json, only, bytes, files, directory, alone } = values;
+  await benchPeers({ json, only, bytes: parseBytes(bytes), files, directory, alone });
 }
 
 export const peersBench: Bench = { usage, run };

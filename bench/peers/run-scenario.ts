@@ -75,7 +75,7 @@ export function boundOf(files: readonly SharedFile[], rates: Rates, lostPeers: r
 
 /** restic and Borg from the source: neither knows of peers. */
 export async function othersOf({ bench, fleet, files }: World, [rate]: Rates) {
-  if (missingPrograms().length > 0) return { restic: null, borg: null };
+  if (bench.options.alone || missingPrograms().length > 0) return { restic: null, borg: null };
   const key = `${rate} ${files.length}`;
   const known = bench.others.get(key);
   if (known) return known;

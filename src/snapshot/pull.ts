@@ -61,9 +61,14 @@ export interface PullResult {
 }
 
 const progressMs = 200;
-/** What has come is made durable this often, so that little is pulled twice after a crash. */
-const flushMs = 15_000;
-const flushBytesMin = 4 * 1024 * 1024;
+/**
+ * What has come is made durable when so many bytes of it waited for so long, so that little is pulled twice after a
+ * crash. Each time ends a pack and its index, which should not be small ones.
+ */
+const flushes = [
+  { afterMs: 2_000, bytesMin: 16 * 1024 * 1024 },
+  { afterMs: 15_000, bytesMin: 4 * 1024 * 1024 },
+] as const;
 /** Reports to the repository are waited for this long at the end. */
 const reportMs = 5_000;
 
@@ -281,8 +286,9 @@ class PullRun {
 
   #flushSometimes(): void {
     const { doneBytes } = this.#scheduler.states;
-    const nowMs = this.#nowMs;
-    if (this.#flushing || nowMs - this.#flushedAtMs < flushMs || doneBytes - this.#flushedBytes < flushBytesMin) return;
+    const ms = this.#nowMs - this.#flushedAtMs;
+    const bytes = doneBytes - this.#flushedBytes;
+    if (this.#flushing || !flushes.some(({ afterMs, bytesMin }) => ms >= afterMs && bytes >= bytesMin)) return;
     this.#flushing = true;
     this.#flushedBytes = doneBytes;
     const task: Promise<void> = this.#options.sink

@@ -179,7 +179,8 @@ export class Exchange {
         }
       }
       if (heldBytes > 0) await sendHeld();
-      await arrival;
+      // Whoever is gone takes nothing: what is on its way to them is not waited for.
+      await Promise.race([arrival, this.#callerGone]);
       this.#isComplete = true;
       this.#wakeReader();
     } catch (error) {
@@ -213,6 +214,14 @@ export class Exchange {
       });
       if (isStalled) throw connectionReset();
     }
+  }
+
+  get #callerGone(): Promise<void> {
+    const { signal } = this.#atServer;
+    return new Promise((resolve) => {
+      if (signal.aborted) resolve();
+      else signal.addEventListener('abort', () => resolve(), { once: true });
+    });
   }
 
   #stopServer(): void {

@@ -42,6 +42,8 @@ interface Run {
   /** Who holds what, as the repository said. */
   named: Map<DigestKey, readonly string[]>;
   namedByRecipe: Map<DigestKey, readonly string[]>;
+  /** Where members are, as the repository said last: not where one is that has moved since. */
+  urls: Map<string, string | undefined>;
   /** Blocks that were durable before it began. */
   had: ReadonlySet<DigestKey>;
 }
@@ -106,7 +108,10 @@ export class SimSecondary {
       if (run.had.has(key)) breach(`${this.name} asks ${peer} for ${digestHex(digest)}, which it has`);
       if (peer !== source.name || mayAskAnything) continue;
       const names = run.named.get(key) ?? run.namedByRecipe.get(key) ?? [];
-      const able = names.find((name) => isSound(clients.get(name), key, run.startMs));
+      const able = names.find((name) => {
+        const client = clients.get(name);
+        return isSound(client, key, run.startMs) && run.urls.get(name) === client?.host.url;
+      });
       if (able !== undefined) {
         breach(`${this.name} asks the source for ${digestHex(digest)}, which ${able} holds, who did nothing wrong`);
       }
@@ -145,11 +150,16 @@ export class SimSecondary {
     const abort = new AbortController();
     const named = new Map<DigestKey, readonly string[]>();
     const namedByRecipe = new Map<DigestKey, readonly string[]>();
-    const run: Run = { startMs, process, abort, named, namedByRecipe, had: new Set(this.store.durable.blocks) };
+    const had = new Set(this.store.durable.blocks);
+    const run: Run = { startMs, process, abort, named, namedByRecipe, urls: new Map(), had };
     this.#run = run;
     const end = { network: this.#network, from: this.host, process };
     const repository = new RepositoryClient(connectTo(repositoryUrl, end));
-    const directory = new PeerDirectory((options) => repository.peers(options));
+    const directory = new PeerDirectory(async (options) => {
+      const members = await repository.peers(options);
+      for (const { name, url } of members.values()) run.urls.set(name, url);
+      return members;
+    });
     const connect = async (peer: string): Promise<Connection> =>
       this.#watched(run, peer, connectTo(await directory.urlOf(peer), end));
     const outcome = await process.guard(
