@@ -53,6 +53,7 @@ export async function runScenario(world: World, scenario: Scenario): Promise<voi
       phases: copy.phases,
       peers: summary.peers,
       dropped: summary.dropped,
+      stale: summary.stale,
       sourceUse: summary.sourceUse,
     });
   } finally {

@@ -230,7 +230,7 @@ function exceptionLines(exceptions: readonly DescribedException[]): string[] {
 }
 
 function describeOutcome(
-  { record, rounds, dropped, staleCount, wastedBytes }: SnapshotOutcome,
+  { record, rounds, dropped, stale, wastedBytes }: SnapshotOutcome,
   { directory, isNew }: { directory: string; isNew: boolean },
 ): Outcome {
   const { id, client, files, bytes, newBytes, bytesFromSource, peers, seconds, exceptions } = record;
@@ -252,7 +252,8 @@ function describeOutcome(
       storedBytes: record.storedBytes,
       rounds,
       dropped: dropped.map(({ peer, reason }) => ({ peer, reason: reason.kind })),
-      staleCount,
+      staleCount: stale.reduce((sum, { blocks }) => sum + blocks, 0),
+      stale,
       wastedBytes,
       exceptions: described,
     },
@@ -261,6 +262,11 @@ function describeOutcome(
       ...exceptionLines(described),
       `snapshot ${client}/${timeName(record.timeNs)} (${id.slice(0, 8)}): ${formatCount(files)} files, ${formatBytes(bytes)}`,
       ...shareLines(record),
+      ...dropped.map(({ peer, reason }) => `${peer} was not asked any more: ${reason.message}`),
+      ...stale.map(
+        ({ peer, blocks }) =>
+          `${peer} lacked ${formatCount(blocks)} blocks that it was said to hold; the repository knows`,
+      ),
     ],
     exitCode: exceptions.length === 0 ? exitCodes.ok : exitCodes.incomplete,
   };

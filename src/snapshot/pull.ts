@@ -56,8 +56,8 @@ export interface PullResult {
   lost: number[];
   /** Peers that were not asked any more, and why. */
   dropped: { peer: string; reason: DropReason }[];
-  /** Wrong entries of the map that were met. */
-  staleCount: number;
+  /** Blocks that each peer was said to hold and did not: wrong entries of the map that were met and reported. */
+  lacked: Map<string, number>;
 }
 
 const progressMs = 200;
@@ -177,6 +177,8 @@ class PullRun {
       if (error instanceof SinkFailure) this.#finish(error.cause);
       ending = judgeError(error);
     }
+    // Whatever it still holds is let go before another request takes its place.
+    if (ending.kind !== 'whole') this.#requests.get(action.id)?.abort(givenUp);
     this.#requests.delete(action.id);
     this.#scheduler.ended(action.id, ending, this.#nowMs);
     this.#reports.send(action.peer);
@@ -313,7 +315,7 @@ class PullRun {
       wastedBytes: lanes.reduce((sum, lane) => sum + lane.wastedBytes, 0),
       lost: states.lostBlocks(),
       dropped: peers.flatMap(({ name, health }) => (health.dropped ? [{ peer: name, reason: health.dropped }] : [])),
-      staleCount: peers.reduce((sum, lane) => sum + lane.lackedCount, 0),
+      lacked: new Map(peers.flatMap(({ name, lackedCount }) => (lackedCount > 0 ? [[name, lackedCount]] : []))),
     };
   }
 }

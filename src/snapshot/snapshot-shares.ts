@@ -17,7 +17,8 @@ export class SnapshotShares {
   /** Blocks that, as far as the map knew when they were planned, nobody else held. */
   onlyAtSourceBytes = 0;
   wastedBytes = 0;
-  staleCount = 0;
+  /** Blocks that each peer was said to hold and did not. */
+  readonly lacked = new Map<string, number>();
 
   /** Adds what one pull brought. */
   add(needed: NeededBlocks, plan: Plan, result: PullResult): void {
@@ -30,7 +31,7 @@ export class SnapshotShares {
     for (const reason of sourceReasons) this.sourceUse[reason] += result.sourceUse[reason];
     for (const [peer, speed] of result.speeds) this.speeds.set(peer, speed);
     this.wastedBytes += result.wastedBytes;
-    this.staleCount += result.staleCount;
+    for (const [peer, count] of result.lacked) this.lacked.set(peer, (this.lacked.get(peer) ?? 0) + count);
     for (const { peer, reason } of result.dropped) this.#dropped.set(peer, reason);
     this.onlyAtSourceBytes += onlyAtSource(needed, plan, result.lost);
   }

@@ -86,8 +86,8 @@ export interface SnapshotOutcome {
   rounds: number;
   /** Peers that were not asked any more, and why. */
   dropped: { peer: string; reason: DropReason }[];
-  /** Wrong entries of the map that were met and reported. */
-  staleCount: number;
+  /** Peers that lacked blocks which the map says they hold, and how many: met and reported. */
+  stale: { peer: string; blocks: number }[];
   /** Bytes of blocks that came twice. */
   wastedBytes: number;
   /** Bytes per second of peers, for the plan of another snapshot. */
@@ -353,7 +353,7 @@ class Take {
       record: await seal(record, this.#signal),
       rounds,
       dropped: [...shares.dropped].map(([peer, reason]) => ({ peer, reason })),
-      staleCount: shares.staleCount,
+      stale: [...shares.lacked].map(([peer, blocks]) => ({ peer, blocks })),
       wastedBytes: shares.wastedBytes,
       speeds: shares.speeds,
     };

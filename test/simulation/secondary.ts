@@ -15,6 +15,9 @@ import type { Host, SimNetwork } from './network.ts';
 import { SimProcess } from './process.ts';
 import { SimStore } from './store.ts';
 
+/** Of a pull that is not told another bound. */
+const requestsMax = 32;
+
 export interface SecondaryOptions {
   name: string;
   up: number;
@@ -73,6 +76,11 @@ export class SimSecondary {
     this.#options = options;
     this.host = network.addHost({ name, role: 'secondary', up, down });
     this.store = new SimStore(network.random, options.breach);
+  }
+
+  /** Requests that it may have under way, and so blocks in memory. */
+  get requestsMax(): number {
+    return this.#options.bounds.requestsMax ?? requestsMax;
   }
 
   /** Resolves when it has all its snapshots. */

@@ -7,7 +7,6 @@
 import { pause } from '../../src/core/timers.ts';
 import type { SimClient } from './client.ts';
 import { planFaults } from './faults.ts';
-import { storingMax } from './store.ts';
 import { World } from './world.ts';
 
 export interface Report {
@@ -34,7 +33,6 @@ const levelMs = 10 * 60_000;
 const levelStepMs = 10_000;
 /** Leases of cuts end, connections that nobody uses are given up. */
 const quietMs = 130_000;
-const requestsMax = 32;
 const requestsToOneMax = 3;
 
 export async function simulate(seed: number): Promise<Report> {
@@ -146,8 +144,8 @@ function checkQuiet({ network, clients, secondaries, breach }: World): void {
     if (openCuts > 0) breach(`${openCuts} cuts of ${name} are still open`);
     if (uploads > 0) breach(`${name} still answers ${uploads} requests for blocks`);
   }
-  for (const { name, store, requestsMost, requestsMostToOne } of secondaries) {
-    if (store.storingMost > storingMax) breach(`${name} stored ${store.storingMost} blocks at once`);
+  for (const { name, store, requestsMax, requestsMost, requestsMostToOne } of secondaries) {
+    if (store.storingMost > requestsMax) breach(`${name} stored ${store.storingMost} blocks at once`);
     if (requestsMost > requestsMax) breach(`${name} had ${requestsMost} requests under way`);
     if (requestsMostToOne > requestsToOneMax) breach(`${name} had ${requestsMostToOne} requests to one peer`);
   }

@@ -15,8 +15,6 @@ interface Kept {
 }
 
 const packBytes = 1024 * 1024;
-/** Blocks being stored at once: one for each request under way. */
-export const storingMax = 32;
 
 export class SimStore {
   readonly durable: Kept = { blocks: new Set(), objects: new Map() };

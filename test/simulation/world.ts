@@ -122,6 +122,8 @@ export class World {
     const bounds: NonNullable<TakeOptions['bounds']> = {
       ...(random.chance(0.2) ? { sourceBytesPerSecondMax: random.magnitude(50e3, 5e6) } : {}),
       ...(random.chance(0.1) ? { sourceFreeAtMs: random.below(120_000) } : {}),
+      // The usual bound is more than a handful of peers can be asked at once.
+      ...(random.chance(0.3) ? { requestsMax: random.between(1, 8) } : {}),
     };
     return new SimSecondary(this.network, {
       name,

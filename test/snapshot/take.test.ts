@@ -197,10 +197,11 @@ describe('a snapshot', () => {
     const { world, laptop, desktop } = await threeClients(t);
     const path = [...pair.keys()].find((name) => (pair.get(name)?.byteLength ?? 0) > 4 * 4096) as string;
     desktop.write(path, testBytes(77, 100));
-    const { record, staleCount } = await world.take();
+    const { record, stale } = await world.take();
     await world.assertContent(record, laptop.files);
-    assert.equal(staleCount, Math.ceil((pair.get(path)?.byteLength ?? 0) / 4096));
-    assert.equal(world.reported.length, staleCount);
+    const blocks = Math.ceil((pair.get(path)?.byteLength ?? 0) / 4096);
+    assert.deepEqual(stale, [{ peer: 'desktop', blocks }]);
+    assert.equal(world.reported.length, blocks);
     assert.ok(world.reported.every(({ peer }) => peer === 'desktop'));
   });
 
