@@ -34,7 +34,7 @@ import { loadSettings } from './settings.ts';
 import { shareLines } from './share-lines.ts';
 import { formatBytes, formatCount, formatShare, formatTable, parseBytes } from './sizes.ts';
 import { reportSnapshotProgress } from './snapshot-progress.ts';
-import { hasConfig, openExistingStore, openOrCreateStore } from './store-access.ts';
+import { askForStore, hasConfig, openExistingStore } from './store-access.ts';
 
 const defaultPatience = '60s';
 const exceptionsShown = 20;
@@ -83,20 +83,21 @@ export const snapshotCommand: Command = {
       stack.defer(() => store?.close());
       return describePlan(await plan(call, { client, store, domain, repository, peers, identity: joined.identity }));
     }
-    const { store, isNew } = await openOrCreateStore(call, directory, domain);
-    stack.defer(() => store.close());
+    const open = await askForStore(call, directory, domain);
     const { download } = await loadSettings(stateDirectoryOf(call));
     const known = await loadPeerSpeeds(stateDirectoryOf(call), call.log);
     const peerSpeeds = speedsOfUse(known, call.clock.nowMs());
-    const outcome = await take(call, {
-      client,
-      store,
-      repository,
-      peers,
-      identity: joined.identity,
-      download,
-      peerSpeeds,
-    });
+    // Deriving the key and reading the store's index take as long as the cut: one is done while waiting for the other.
+    const opening = open();
+    stack.defer(() =>
+      opening.then(
+        ({ store }) => store.close(),
+        () => undefined,
+      ),
+    );
+    const parts = { client, repository, peers, identity: joined.identity };
+    const outcome = await take(call, { ...parts, domain, opening, download, peerSpeeds });
+    const { isNew } = await opening;
     const measured = { known, measured: outcome.speeds, nowMs: call.clock.nowMs(), log: call.log };
     await savePeerSpeeds(stateDirectoryOf(call), measured);
     return describeOutcome(outcome, { directory, isNew });
@@ -156,22 +157,30 @@ async function plan(call: Call, parts: Parts & { store: Store | undefined; domai
 
 async function take(
   call: Call,
-  parts: Parts & { store: Store; download: RateSchedule; peerSpeeds: ReadonlyMap<string, number> },
+  parts: Parts & {
+    domain: Domain;
+    opening: Promise<{ store: Store }>;
+    download: RateSchedule;
+    peerSpeeds: ReadonlyMap<string, number>;
+  },
 ): Promise<SnapshotOutcome> {
-  const { store } = parts;
-  const writer = await store.openWriter();
+  const { domain } = parts;
+  const writer = parts.opening.then(({ store }) => store.openWriter({ domain }));
   try {
     return await takeSnapshot({
       ...takeOptions(call, parts),
       sink: writer,
-      digester: createDigester(store.domain.digestKey),
+      digester: createDigester(domain.digestKey),
       onPlanned: (summary) => call.json && call.announce(planMessage(summary), []),
       download: parts.download,
       peerSpeeds: parts.peerSpeeds,
     });
   } finally {
     // After a seal there is nothing left to abandon.
-    await writer.abandon();
+    await writer.then(
+      (opened) => opened.abandon(),
+      () => undefined,
+    );
   }
 }
 

@@ -44,17 +44,25 @@ export async function openExistingStore(call: Call, directory: string): Promise<
   return store;
 }
 
-/** The same, and makes the store for `domain` if there is none. */
-export async function openOrCreateStore(
+/**
+ * Asks for the password of the store in `directory`, or for that of a new one. What it gives opens the store, or makes it
+ * for `domain` if there is none.
+ */
+export async function askForStore(
   call: Call,
   directory: string,
   domain: Domain,
-): Promise<{ store: Store; isNew: boolean }> {
+): Promise<() => Promise<{ store: Store; isNew: boolean }>> {
   const path = resolve(directory);
-  if (await hasConfig(path)) return { store: await openExistingStore(call, path), isNew: false };
-  const password = await readPassword(call, { store: path, isNew: true });
-  const store = await createStore({ backend: openLocalBackend(path), password, domain, signal: call.signal });
-  return { store, isNew: true };
+  const isNew = !(await hasConfig(path));
+  const password = await readPassword(call, { store: path, isNew });
+  const options = { backend: openLocalBackend(path), password, signal: call.signal };
+  return async () => {
+    if (isNew) return { store: await createStore({ ...options, domain }), isNew };
+    const store = await openStore(options);
+    noteDamage(call, store);
+    return { store, isNew };
+  };
 }
 
 /** What was found damaged at opening does not stop the command, but is not kept quiet. */

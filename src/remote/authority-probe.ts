@@ -1,10 +1,10 @@
 /** Finding a domain's authority by its fingerprint, before anything else is known or said. */
 import { connect, type TLSSocket } from 'node:tls';
 import { CovaultError } from '../core/errors.ts';
-import { certificateFingerprint, certificatePem } from './certificates.ts';
 import { checkedOrigin } from './client.ts';
 import { connectionError } from './connection-error.ts';
 import { withDeadline } from './deadline.ts';
+import { certificateFingerprint, certificatePem } from './read-certificate.ts';
 
 const chainLengthMax = 4;
 const handshakeMs = 10_000;

@@ -1,13 +1,13 @@
 /**
- * Certificates of a domain: ECDSA on P-256, signed with SHA-256. The only import of the X.509 library.
+ * Making certificates of a domain: ECDSA on P-256, signed with SHA-256. The only import of the X.509 library, which
+ * takes a tenth of a second to load; whoever only reads certificates does without (`read-certificate.ts`).
  */
 import 'reflect-metadata';
-import { createHash, createPrivateKey, type webcrypto, X509Certificate } from 'node:crypto';
+import type { webcrypto } from 'node:crypto';
 import * as x509 from '@peculiar/x509';
 import { randomBytesOf } from '../core/clock.ts';
 import { CovaultError } from '../core/errors.ts';
-import type { Identity } from './identity.ts';
-import { type CertifiedMember, memberUri, parseMemberUri } from './member.ts';
+import { type CertifiedMember, memberUri } from './member.ts';
 
 /** Who signs a domain's certificates; both PEM, the key PKCS#8 and secret. */
 export interface Authority {
@@ -76,47 +76,6 @@ export async function issueCertificate(options: {
     ],
   });
   return pemOf(certificate);
-}
-
-/** SHA-256 of a certificate's DER form, 32 bytes: what a join token pins, and what tells two certificates apart. */
-export function certificateFingerprint(certificate: string | Uint8Array): Uint8Array {
-  const der = typeof certificate === 'string' ? new X509Certificate(certificate).raw : certificate;
-  return new Uint8Array(createHash('sha256').update(der).digest());
-}
-
-/** Whom a certificate (DER or PEM) names; undefined if it is not of a form that an authority of ours issues. */
-export function memberOfCertificate(certificate: string | Uint8Array): CertifiedMember | undefined {
-  const names = parseCertificate(certificate)?.subjectAltName;
-  return names?.startsWith('URI:') ? parseMemberUri(names.slice('URI:'.length)) : undefined;
-}
-
-/** Whether all parts of an identity belong together: certificate, key, authority, name and role, in this domain. */
-export function isCertificateOf(identity: Identity, domain: string): boolean {
-  const certificate = parseCertificate(identity.certificatePem);
-  const authority = parseCertificate(identity.authorityPem);
-  const member = memberOfCertificate(identity.certificatePem);
-  return (
-    certificate !== undefined &&
-    authority !== undefined &&
-    certificate.verify(authority.publicKey) &&
-    certificate.checkPrivateKey(createPrivateKey(identity.privateKeyPem)) &&
-    member?.domain === domain &&
-    member.name === identity.name &&
-    member.role === identity.role
-  );
-}
-
-/** PEM of a DER certificate. */
-export function certificatePem(der: Uint8Array): string {
-  return new X509Certificate(der).toString();
-}
-
-function parseCertificate(certificate: string | Uint8Array): X509Certificate | undefined {
-  try {
-    return new X509Certificate(certificate);
-  } catch {
-    return undefined;
-  }
 }
 
 async function checkedKey(requestBytes: Uint8Array): Promise<webcrypto.CryptoKey> {

@@ -9,12 +9,12 @@ import { type Dispatcher, Pool } from 'undici';
 import { decode, encode } from '../core/codec.ts';
 import { CovaultError } from '../core/errors.ts';
 import { limits } from '../core/limits.ts';
-import { memberOfCertificate } from './certificates.ts';
 import { connectionError } from './connection-error.ts';
 import { withDeadline } from './deadline.ts';
 import type { Identity } from './identity.ts';
 import type { Member } from './member.ts';
 import { checkVersion, messageType, protocolVersion, retryHeader, unpackError, versionHeader } from './protocol.ts';
+import { memberOfCertificate } from './read-certificate.ts';
 
 export interface ConnectionOptions {
   /** Ours; without certificate and key only the routes for anyone answer. */

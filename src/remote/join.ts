@@ -2,11 +2,12 @@
 import type { Domain } from '../core/domain.ts';
 import { CovaultError } from '../core/errors.ts';
 import { fetchAuthority } from './authority-probe.ts';
-import { createCertificateRequest, isCertificateOf } from './certificates.ts';
+import { createCertificateRequest } from './certificates.ts';
 import { openConnection } from './client.ts';
 import type { Identity } from './identity.ts';
 import { parseJoinToken } from './join-token.ts';
 import { checkMemberName } from './member.ts';
+import { isCertificateOf } from './read-certificate.ts';
 import { repositoryPaths, unpackJoinAnswer } from './repository-messages.ts';
 
 export interface JoinOptions {

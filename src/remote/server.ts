@@ -19,7 +19,6 @@ import { encode } from '../core/codec.ts';
 import { CovaultError, invariant, isCovaultError } from '../core/errors.ts';
 import { limits } from '../core/limits.ts';
 import { writeStream } from './answer-stream.ts';
-import { certificateFingerprint, memberOfCertificate } from './certificates.ts';
 import type { Identity } from './identity.ts';
 import {
   checkVersion,
@@ -33,6 +32,7 @@ import {
   streamType,
   versionHeader,
 } from './protocol.ts';
+import { certificateFingerprint, memberOfCertificate } from './read-certificate.ts';
 import { answerBrokenHttp, asCovaultError, discardRest, isCallersFault } from './refusal.ts';
 import { type Caller, parseNothing, type Route, route } from './route.ts';
 import { RunningRequests } from './running-requests.ts';

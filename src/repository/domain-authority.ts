@@ -4,15 +4,10 @@ import { type Clock, randomBytesOf, randomId } from '../core/clock.ts';
 import { decode, encode } from '../core/codec.ts';
 import { digestKeyBytes } from '../core/digest.ts';
 import { type CutParameters, type Domain, defaultCutParameters, packDomain, unpackDomain } from '../core/domain.ts';
-import {
-  type Authority,
-  certificateFingerprint,
-  createAuthority,
-  createCertificateRequest,
-  issueCertificate,
-} from '../remote/certificates.ts';
+import { type Authority, createAuthority, createCertificateRequest, issueCertificate } from '../remote/certificates.ts';
 import type { Identity } from '../remote/identity.ts';
 import { type Member, repositoryName } from '../remote/member.ts';
+import { certificateFingerprint } from '../remote/read-certificate.ts';
 import type { MapStore } from './map-store.ts';
 
 const settingNames = { domain: 'domain', certificate: 'authority certificate', privateKey: 'authority key' } as const;

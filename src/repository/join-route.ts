@@ -2,9 +2,9 @@
 import type { Clock } from '../core/clock.ts';
 import { packDomain } from '../core/domain.ts';
 import { CovaultError } from '../core/errors.ts';
-import { certificateFingerprint } from '../remote/certificates.ts';
 import { tokenHash } from '../remote/join-token.ts';
 import { checkMemberName, repositoryName } from '../remote/member.ts';
+import { certificateFingerprint } from '../remote/read-certificate.ts';
 import { type JoinRequest, repositoryPaths, unpackJoinRequest } from '../remote/repository-messages.ts';
 import { type Route, route } from '../remote/route.ts';
 import { certify, type DomainAuthority } from './domain-authority.ts';

@@ -29,13 +29,18 @@ import { settleTrees } from './settle-trees.ts';
 import { SnapshotShares } from './snapshot-shares.ts';
 import { walkTrees } from './walk-trees.ts';
 
+export interface SealingSink extends SnapshotSink {
+  seal(record: SnapshotRecord, options?: { signal?: AbortSignal }): Promise<SnapshotRecord>;
+}
+
 export interface TakeOptions {
   /** Name of the client whose data directory is copied. */
   client: string;
   /** Opens a connection to a member by its name; asked again when one is lost. The connections are closed here. */
   connect(peer: string): Promise<Connection>;
   holders: HolderLookup;
-  sink: SnapshotSink & { seal(record: SnapshotRecord, options?: { signal?: AbortSignal }): Promise<SnapshotRecord> };
+  /** While it is still being opened, the first cut is made. */
+  sink: SealingSink | Promise<SealingSink>;
   digester: Digester;
   clock: Clock;
   timers?: Timers;
@@ -62,7 +67,7 @@ export interface TakeOptions {
 /** The same without a seal: a plan ends before. */
 export type PlanOptions = Omit<TakeOptions, 'sink'> & { sink: SnapshotSink };
 
-type Seal = TakeOptions['sink']['seal'];
+type Seal = SealingSink['seal'];
 
 interface Planned {
   planned: { needed: NeededBlocks; plan: Plan; peers: readonly PlanPeer[] } | undefined;
@@ -109,15 +114,47 @@ const roundPausesMs = [250, 1_000, 2_000, 4_000];
 export async function takeSnapshot(options: TakeOptions): Promise<SnapshotOutcome> {
   const connections = new PeerConnections(options.connect, { passes: downloadPace(options) });
   try {
-    return await new Take(options, connections).run((record, how) => options.sink.seal(record, how));
+    const firstCut = options.sink instanceof Promise ? openCut(options, connections) : undefined;
+    const sink = await sinkBeside(options.sink, firstCut);
+    try {
+      return await new Take({ ...options, sink }, connections, firstCut).run((record, how) => sink.seal(record, how));
+    } catch (error) {
+      // What has come is of use to the next run; that it cannot be written is not what went wrong first.
+      await sink.flush().catch(() => undefined);
+      throw error;
+    }
   } catch (error) {
-    // What has come is of use to the next run; that it cannot be written is not what went wrong first.
-    await options.sink.flush().catch(() => undefined);
     checkInterrupted(options.signal);
     throw error;
   } finally {
     await connections.close();
   }
+}
+
+/** The sink, once it is open; if that fails, the cut is closed. */
+async function sinkBeside(
+  sink: SealingSink | Promise<SealingSink>,
+  cut: Promise<RemoteCut> | undefined,
+): Promise<SealingSink> {
+  // Whether the cut failed is looked at when it is needed.
+  cut?.catch(() => undefined);
+  try {
+    return await sink;
+  } catch (error) {
+    await cut?.then(
+      (opened) => opened.close(),
+      () => undefined,
+    );
+    throw error;
+  }
+}
+
+async function openCut(
+  { client, timers = systemTimers, signal }: Pick<TakeOptions, 'client' | 'timers' | 'signal'>,
+  connections: PeerConnections,
+): Promise<RemoteCut> {
+  const connection = await connections.to(client);
+  return await openRemoteCut(connection, { timers, ...(signal ? { signal } : {}) });
 }
 
 /**
@@ -156,10 +193,13 @@ class Take {
   readonly #puller: string;
   readonly #patience: Patience;
   readonly #startMs: number;
+  /** The first cut, if it was begun before; used once. */
+  #begun: Promise<RemoteCut> | undefined;
 
-  constructor(options: PlanOptions, connections: PeerConnections) {
+  constructor(options: PlanOptions, connections: PeerConnections, begun?: Promise<RemoteCut>) {
     this.#options = options;
     this.#connections = connections;
+    this.#begun = begun;
     this.#objects = new ObjectCache(options.sink, options.digester);
     this.#puller = options.puller ?? randomId();
     this.#startMs = options.clock.monotonicMs();
@@ -215,8 +255,9 @@ class Take {
     const attempt = async () => {
       this.#options.onProgress?.({ stage: 'cut', round });
       try {
-        const connection = await this.#connections.to(client);
-        const cut = await openRemoteCut(connection, { timers: this.#timers, ...this.#signal });
+        const begun = this.#begun;
+        this.#begun = undefined;
+        const cut = await (begun ?? openCut(this.#options, this.#connections));
         return { cut, needed: await this.#walk(cut, round) };
       } catch (error) {
         this.#connections.retire(client);

@@ -166,13 +166,13 @@ export class Catalog {
   }
 
   #apply(name: string, packs: readonly IndexedPack[]): void {
-    let rows = 0;
+    const blockPacks = packs.filter(({ kind }) => kind === 'blocks');
+    this.tables.block.reserve(sumOfRows(blockPacks));
     for (const indexed of packs) {
       const pack = this.#addPack(indexed);
       for (const row of eachRow(indexed, name)) this.#addRow(pack, row, true);
-      rows += rowCount(indexed);
     }
-    this.indexFiles.set(name, rows);
+    this.indexFiles.set(name, sumOfRows(packs));
   }
 
   /** Reads what no index file told. Objects found so are not known to be complete. */
@@ -253,11 +253,9 @@ export class Catalog {
     const table = this.tables[row.kind];
     const { offset, storedBytes, rawBytes, compressed } = row;
     const place: Place = { pack: pack.number, offset, storedBytes, rawBytes, compressed, complete };
-    const known = table.find(row.digest);
-    if (known < 0) {
-      table.add(row.digest, place);
-      return;
-    }
+    const size = table.size;
+    const known = table.add(row.digest, place);
+    if (table.size > size) return;
     if (!pack.lost && this.pack(table.packOf(known)).lost) {
       table.replace(known, place);
     } else if (complete) {
@@ -268,4 +266,8 @@ export class Catalog {
   #noteDamage(file: string, error: Error): void {
     this.#damaged.set(file, { file, message: error.message });
   }
+}
+
+function sumOfRows(packs: readonly IndexedPack[]): number {
+  return packs.reduce((sum, pack) => sum + rowCount(pack), 0);
 }

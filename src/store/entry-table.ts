@@ -54,7 +54,7 @@ export class EntryTable {
     const found = this.#slots[slot] ?? 0;
     if (found > 0) return found - 1;
     if ((this.#size + 1) * 4 > this.#slots.length * 3) {
-      this.#grow();
+      this.#resize(this.#slots.length * 2);
       slot = this.#slotOf(digest);
     }
     const row = this.#size++;
@@ -121,18 +121,27 @@ export class EntryTable {
   /** The slot that holds `digest`, or the free one where it would go. */
   #slotOf(digest: Digest): number {
     const mask = this.#slots.length - 1;
-    let slot = hashOf(digest, 0) & mask;
+    const hash = hashOf(digest, 0);
+    let slot = hash & mask;
     for (;;) {
       const found = this.#slots[slot] ?? 0;
       if (found === 0) return slot;
       const { slab, at } = this.#locate(found - 1);
-      if (slab.compare(digest, 0, digestBytes, at, at + digestBytes) === 0) return slot;
+      // Most that stand in the way differ here already, which is much cheaper to see.
+      if (hashOf(slab, at) === hash && slab.compare(digest, 0, digestBytes, at, at + digestBytes) === 0) return slot;
       slot = (slot + 1) & mask;
     }
   }
 
-  #grow(): void {
-    const slots = new Uint32Array(this.#slots.length * 2);
+  /** Makes room for `count` more rows at once, instead of in steps that each move all slots. */
+  reserve(count: number): void {
+    let length = this.#slots.length;
+    while ((this.#size + count) * 4 > length * 3) length *= 2;
+    if (length > this.#slots.length) this.#resize(length);
+  }
+
+  #resize(length: number): void {
+    const slots = new Uint32Array(length);
     const mask = slots.length - 1;
     for (let row = 0; row < this.#size; row++) {
       const { slab, at } = this.#locate(row);

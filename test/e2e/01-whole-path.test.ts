@@ -41,7 +41,8 @@ test('a snapshot comes mostly from a peer, is what the client has, and comes bac
   const sharedBytes = shared.count * shared.bytesEach;
   const dryRun = ['snapshot', laptop.name, '--to', stage.path('store'), '--state', stage.stateOf('vault'), '--dry-run'];
   const planned = await stage.do(dryRun);
-  assert.deepEqual([planned.type, planned.peers], ['plan', [{ peer: 'desktop', bytes: sharedBytes }]]);
+  const idle = { load: 0, price: 1 };
+  assert.deepEqual([planned.type, planned.peers], ['plan', [{ peer: 'desktop', bytes: sharedBytes, ...idle }]]);
   assert.ok(planned.sourceBytes >= 5 * 50_000 && planned.bytes === planned.sourceBytes + sharedBytes);
   assert.ok(!fs.existsSync(stage.path('store')), 'no store is made');
 

@@ -1,8 +1,8 @@
 /** A peer refuses revoked certificates as the repository does, also on connections that are open. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { certificateFingerprint } from '../../src/remote/certificates.ts';
 import { openConnection } from '../../src/remote/client.ts';
+import { certificateFingerprint } from '../../src/remote/read-certificate.ts';
 import { RevokedCertificates } from '../../src/remote/revocation.ts';
 import { parseNothing, route } from '../../src/remote/route.ts';
 import { startServer } from '../../src/remote/server.ts';

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, type TestContext, test } from 'node:test';
 import { CovaultError, isCovaultError } from '../../src/core/errors.ts';
 import { noSourceUse } from '../../src/core/snapshot.ts';
+import { pause, systemTimers } from '../../src/core/timers.ts';
 import { encodeTree } from '../../src/core/tree.ts';
 import { emptySink } from '../../src/snapshot/dry-sink.ts';
 import type { PeerState } from '../../src/snapshot/peer-directory.ts';
@@ -50,6 +51,37 @@ describe('a plan without a pull', () => {
     );
     const after = await world.plan();
     assert.deepEqual([after.blocks, after.bytes, after.objects, after.peers], [0, 0, 0, []]);
+  });
+});
+
+describe('a store that is still being opened', () => {
+  test('is waited for after the first cut was made', async (t) => {
+    const { world, laptop } = await threeClients(t);
+    const writer = await world.store.openWriter();
+    const sink = (async () => {
+      while (laptop.openCutCount === 0) await pause(systemTimers, 5);
+      return writer;
+    })();
+    const { record, rounds } = await world.take({ sink });
+    assert.deepEqual([record.bytes, rounds], [bytesOf(laptop.files), 1]);
+    assert.equal(laptop.openCutCount, 0, 'the cut is closed');
+  });
+
+  test('closes the cut if it cannot be opened', async (t) => {
+    const { world, laptop } = await threeClients(t);
+    const sink = (async () => {
+      while (laptop.openCutCount === 0) await pause(systemTimers, 5);
+      throw new CovaultError('E_AUTH', 'the password is wrong');
+    })();
+    await assert.rejects(world.take({ sink }), { code: 'E_AUTH' });
+    assert.equal(laptop.openCutCount, 0, 'the cut is closed');
+  });
+
+  test('tells what is wrong with it also if the client is away', async (t) => {
+    const { world } = await threeClients(t);
+    await world.members.get(source)?.stop();
+    const sink = Promise.reject(new CovaultError('E_AUTH', 'the password is wrong'));
+    await assert.rejects(world.take({ sink }), { code: 'E_AUTH' });
   });
 });
 
