@@ -81,6 +81,7 @@ describe('a store that is still being opened', () => {
     const { world } = await threeClients(t);
     await world.members.get(source)?.stop();
     const sink = Promise.reject(new CovaultError('E_AUTH', 'the password is wrong'));
+    sink.catch(() => undefined);
     await assert.rejects(world.take({ sink }), { code: 'E_AUTH' });
   });
 });
