@@ -211,7 +211,7 @@ export async function compareDirectory(
       if (seen.kind === 'directory' && !seen.isForeign) found.directories.push(seen.inode);
       if (seen.kind === 'file') found.files.push(place);
     }
-    after = outcome.entries.at(-1)?.name ?? after;
+    after = outcome.last;
     more = outcome.more;
   }
   for (const { name } of namesIn(state, directory)) {

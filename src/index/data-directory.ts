@@ -64,7 +64,7 @@ export class DataDirectory {
           const state = this.#state(opened, name);
           return state === undefined ? [] : [{ name, state }];
         });
-        return { kind: 'listed', self: this.#self(opened), entries, more };
+        return { kind: 'listed', self: this.#self(opened), entries, last: page.at(-1), more };
       } finally {
         closeSync(opened.fd);
       }

@@ -85,6 +85,7 @@ function forgetRow(state: IndexState, inode: bigint): void {
   state.unsettled.delete(inode);
   state.foreign.delete(inode);
   state.drifted.delete(inode);
+  state.strays.delete(inode);
   state.paths.forget(inode);
   const flight = state.flights.get(inode);
   if (flight) flight.isVoid = true;

@@ -7,7 +7,7 @@ import { signedLengths } from './content.ts';
 import { HashCommitter, type HashResult } from './hash-results.ts';
 import { rowOf, segmentsOf } from './holdings.ts';
 import type { InodeRow } from './layout.ts';
-import { pathOf } from './names.ts';
+import { pathOf, placeOf } from './names.ts';
 import type { Extent } from './ranges.ts';
 import type { IndexState } from './state.ts';
 import type { WorkerPool } from './worker-pool.ts';
@@ -155,8 +155,9 @@ export class Hashing {
       if (row?.kind !== 'file') nothing.push(inode);
       const path = row?.kind === 'file' ? pathOf(state, inode) : undefined;
       if (!row || !path) {
-        // Without a name it is an orphan, which is forgotten in its own time.
+        // Without a name it is an orphan, which is forgotten in its own time; one that leads nowhere may be found yet.
         this.#givenUp.add(inode);
+        if (row?.kind === 'file' && placeOf(state, inode)) this.#goneCount++;
         for (const watch of this.#watches) watch.delete(inode);
         continue;
       }

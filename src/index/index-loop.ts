@@ -13,10 +13,11 @@ import { lookAt } from './looking.ts';
 import type { Marker, MutationQueue } from './mutation-queue.ts';
 import { isDirectory } from './names.ts';
 import { doubt, listLater, replay } from './replay.ts';
-import { findUnreachable, type Scanner } from './scanner.ts';
+import type { Scanner } from './scanner.ts';
 import type { IndexState } from './state.ts';
 import { Touched } from './touched.ts';
 import { updateTrees } from './trees.ts';
+import { findUnreachable } from './unreachable.ts';
 import type { WorkerPool } from './worker-pool.ts';
 
 /** Mutations applied in one transaction. */
@@ -150,6 +151,7 @@ export class IndexLoop {
   async #turn(): Promise<boolean> {
     const { hashing, queue, scanner, state } = this.#options;
     let hasWorked = false;
+    scanner.endDoubt();
     if (await this.#runTasks()) hasWorked = true;
     if (hashing.hasResults) {
       await hashing.commit();
@@ -230,6 +232,7 @@ export class IndexLoop {
       await this.#search(marker.searches);
       return true;
     }
+    if (scanner.takeUp()) return true;
     queue.removeMarker(marker);
     if (this.#deferred.count > 0 || scanner.laterCount > 0) marker.reached('names');
     else marker.reached(hashing.goneCount > 0 ? 'contents' : 'nothing');

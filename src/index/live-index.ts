@@ -313,7 +313,8 @@ export class LiveIndex implements BlockSource, CutSource {
 
   async #leaveClean(barrier: ReturnType<typeof beginBarrier>): Promise<void> {
     const state = this.#state;
-    if (this.#scans.isDone) await endBarrier(state, { ...barrier, lookSerial: state.lookSerial });
+    // What was not listed yet may hold contents that no mutation told of.
+    if (this.#scans.isDone && !state.isDoubtful) await endBarrier(state, { ...barrier, lookSerial: state.lookSerial });
     await state.write(() => state.dirty.saveRanges());
   }
 }

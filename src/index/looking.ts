@@ -1,6 +1,6 @@
 /** Looks at what mutations touched, by way of the looking thread, and puts the present state into the tables. */
 import { inodeKey } from './layout.ts';
-import { isDirectory, pathOf, placeOf } from './names.ts';
+import { foundPlaceOf, isDirectory, pathOf } from './names.ts';
 import { observe, observeInode } from './observe.ts';
 import type { IndexState } from './state.ts';
 import { Touched, type TouchedName } from './touched.ts';
@@ -59,7 +59,7 @@ function addInodes(state: IndexState, touched: Touched): void {
   for (const inode of state.unlinked) touched.addInode(inode);
   state.unlinked.clear();
   for (const inode of touched.inodes) {
-    const place = placeOf(state, inode);
+    const place = foundPlaceOf(state, inode);
     if (place) touched.addName(place);
     else if (inode === state.root) touched.addDirectory(inode);
   }

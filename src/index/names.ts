@@ -35,10 +35,28 @@ export function* namesIn(
   }
 }
 
+/** A place of the inode that a path leads to, if there is one, else any. */
+export function foundPlaceOf(state: IndexState, inode: bigint): Place | undefined {
+  let any: Place | undefined;
+  for (const value of state.tables.links.values(inodeKey(inode))) {
+    const place = placeOfKey(value);
+    any ??= place;
+    if (directoryPath(state, place.parent)) return place;
+  }
+  return any;
+}
+
 /** The path of an inode relative to the data directory, or undefined if no chain of names leads to it. */
 export function pathOf(state: IndexState, inode: bigint): Buffer | undefined {
+  if (inode === state.root) return noBytes;
+  const place = foundPlaceOf(state, inode);
+  const above = place && directoryPath(state, place.parent);
+  return above && joined(above, place.name);
+}
+
+function directoryPath(state: IndexState, directory: bigint): Buffer | undefined {
   const below: { inode: bigint; name: Uint8Array }[] = [];
-  let at = inode;
+  let at = directory;
   let path: Buffer | undefined;
   for (;;) {
     path = at === state.root ? noBytes : state.paths.get(at);
@@ -49,11 +67,14 @@ export function pathOf(state: IndexState, inode: bigint): Buffer | undefined {
     at = place.parent;
   }
   for (const { inode: each, name } of below.reverse()) {
-    path = path.byteLength === 0 ? Buffer.from(name) : Buffer.concat([path, slash, name]);
-    // A file may have other names that lead elsewhere; only directories stand for what is below them.
-    if (each !== inode) state.paths.set(each, path);
+    path = joined(path, name);
+    state.paths.set(each, path);
   }
   return path;
+}
+
+function joined(path: Buffer, name: Uint8Array): Buffer {
+  return path.byteLength === 0 ? Buffer.from(name) : Buffer.concat([path, slash, name]);
 }
 
 /** The same in an earlier moment of the tables. */
@@ -83,6 +104,7 @@ export function putName(state: IndexState, place: Place, inode: bigint): void {
     dropLink(state, inodeOfKey(before), key);
   }
   state.paths.forget(inode);
+  if (state.isDoubtful) state.strays.add(inode);
   state.tables.names.put(key, inodeKey(inode));
   state.tables.links.put(inodeKey(inode), key);
   markStale(state, place.parent);
@@ -136,8 +158,14 @@ export function markChanged(state: IndexState, inode: bigint): void {
 function dropLink(state: IndexState, inode: bigint, key: Buffer): void {
   state.paths.forget(inode);
   state.tables.links.remove(inodeKey(inode), key);
-  if (state.tables.links.has(inodeKey(inode))) state.unlinked.add(inode);
-  else state.orphans.add(inode);
+  if (state.isDoubtful) state.strays.add(inode);
+  if (!state.tables.links.has(inodeKey(inode))) {
+    state.orphans.add(inode);
+    return;
+  }
+  state.unlinked.add(inode);
+  // What is stale below it may have been counted as hanging on the name that goes.
+  if (isDirectory(state, inode)) markChanged(state, inode);
 }
 
 /** Whether the index knows the inode as a directory. */

@@ -28,19 +28,15 @@ export function observe(state: IndexState, place: Place, seen: NodeState | undef
     return;
   }
   putName(state, place, seen.inode);
+  // A directory that is here is nowhere else.
+  if (seen.kind === 'directory') {
+    for (const other of otherPlaces(state, seen.inode, place)) removeName(state, other);
+  }
   observeInode(state, seen, sighting);
-  if (seen.kind === 'directory') keepOneName(state, place, seen.inode);
-}
-
-/** A directory that is here is nowhere else. */
-function keepOneName(state: IndexState, place: Place, directory: bigint): void {
-  const others = otherPlaces(state, directory, place);
-  for (const other of others) removeName(state, other);
-  // What is stale below it may have been counted as hanging on the other name.
-  if (others.length > 0) markStale(state, place.parent);
 }
 
 export function observeInode(state: IndexState, seen: NodeState, sighting: Sighting): void {
+  const isStray = state.strays.delete(seen.inode);
   const flight = state.flights.get(seen.inode);
   if (flight) flight.isLooked = true;
   let row = rowOf(state, seen.inode);
@@ -52,9 +48,14 @@ export function observeInode(state: IndexState, seen: NodeState, sighting: Sight
     addInode(state, seen, sighting);
     return;
   }
+  const by = isStray ? 'listed' : sighting.by;
   if (state.unreadable.has(seen.inode)) tryAgain(state, seen);
-  if (sighting.by === 'reported' && isSameState(row, seen)) return;
-  if (seen.kind === 'file') checkContent(state, row, seen, sighting);
+  if (isStray && seen.kind === 'directory' && !seen.isForeign) {
+    state.isDoubtful = true;
+    listLater(state, seen.inode, true);
+  }
+  if (by === 'reported' && isSameState(row, seen)) return;
+  if (seen.kind === 'file') checkContent(state, row, seen, by);
   if (isSameState(row, seen)) return;
   const next = withState(row, seen);
   putRow(state, seen.inode, next);
@@ -91,7 +92,7 @@ function addInode(state: IndexState, seen: NodeState, { by, isNew }: Sighting): 
   markChanged(state, inode);
 }
 
-function checkContent(state: IndexState, row: InodeRow, seen: NodeState, { by }: Sighting): void {
+function checkContent(state: IndexState, row: InodeRow, seen: NodeState, by: Sighting['by']): void {
   const { inode } = seen;
   if (by === 'listed') {
     if (isStampOf(row.stamp, seen, state) && row.content?.size === seen.size) return;

@@ -45,7 +45,7 @@ export class PastDirectory {
         const state = states[number];
         return state === undefined ? [] : [{ name, state }];
       });
-      return { kind: 'listed', self, entries, more };
+      return { kind: 'listed', self, entries, last: page.at(-1), more };
     } catch (error) {
       return isGone(error) || isOver(error) ? { kind: 'gone' } : { kind: 'failed', code: codeOf(error) };
     }

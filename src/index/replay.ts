@@ -49,6 +49,10 @@ export function replay(state: IndexState, mutation: Mutation, touched: Touched):
 /** What is in the directory may have changed, contents included. */
 export function doubt(state: IndexState, directory: bigint, deep: boolean): void {
   state.doubtSinceNs = state.nowNs();
+  if (deep) {
+    state.isDoubtful = true;
+    for (const inode of state.orphans) state.strays.add(inode);
+  }
   listLater(state, directory, deep);
 }
 

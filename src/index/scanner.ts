@@ -5,8 +5,7 @@
  * that are applied, and looked at, later.
  */
 import { rowOf } from './holdings.ts';
-import { inodeKey } from './layout.ts';
-import { dropPlace, isDirectory, namesIn, pathOf, placeOf, placesOf, removeName } from './names.ts';
+import { isDirectory, namesIn, pathOf, placeOf, removeName } from './names.ts';
 import { observe, observeInode } from './observe.ts';
 import { listLater } from './replay.ts';
 import type { IndexState } from './state.ts';
@@ -88,6 +87,24 @@ export class Scanner {
     this.#stack.push(...this.#later.splice(0), ...this.#adrift.splice(0));
   }
 
+  /** Has directories listed that hung on nothing and do no more. @returns whether there are any. */
+  takeUp(): boolean {
+    const before = this.#stack.length;
+    this.#adrift = this.#adrift.filter((task) => {
+      if (pathOf(this.#state, task.directory)) this.#stack.push(task);
+      else return isDirectory(this.#state, task.directory);
+      return false;
+    });
+    return this.#stack.length > before;
+  }
+
+  /** Ends the doubt when everything was listed that there was. */
+  endDoubt(): void {
+    const state = this.#state;
+    if (!state.isDoubtful || this.waiting > 0 || state.strays.size > 0 || this.takeUp()) return;
+    state.isDoubtful = this.#adrift.length > 0;
+  }
+
   /** Lists a few directories. */
   async step(): Promise<void> {
     for (const [directory, deep] of this.#state.unlisted) this.#stack.push({ directory, deep, tries: 0 });
@@ -160,7 +177,7 @@ export class Scanner {
     await this.#state.write(() => {
       for (const each of listed) {
         this.#applySelf(each.task, each.outcome);
-        this.#applyEntries(each, each.outcome.entries, !each.outcome.more);
+        this.#applyEntries(each, each.outcome.entries, undefined);
       }
     });
   }
@@ -171,11 +188,15 @@ export class Scanner {
     let outcome = first;
     let after: Uint8Array | undefined;
     for (;;) {
-      for (let at = 0; at === 0 || at < outcome.entries.length; at += entriesPerTransaction) {
-        const some = outcome.entries.slice(at, at + entriesPerTransaction);
-        const isLast = !outcome.more && at + entriesPerTransaction >= outcome.entries.length;
-        await this.#state.write(() => this.#applyEntries({ task, outcome, after }, some, isLast));
-        after = some.at(-1)?.name ?? after;
+      const { entries, more, last } = outcome;
+      for (let at = 0; at === 0 || at < entries.length; at += entriesPerTransaction) {
+        const some = entries.slice(at, at + entriesPerTransaction);
+        const isEnd = at + entriesPerTransaction >= entries.length;
+        const end = isEnd ? last : some.at(-1)?.name;
+        await this.#state.write(() =>
+          this.#applyEntries({ task, outcome, after }, some, isEnd && !more ? undefined : end),
+        );
+        after = end;
       }
       if (!outcome.more) return;
       const next = (await this.#ask(task, after)) ?? { kind: 'gone' };
@@ -190,14 +211,14 @@ export class Scanner {
   #applySelf(task: Task, { self }: Listed['outcome']): void {
     this.counts.directories++;
     this.#state.unreadable.delete(task.directory);
+    if (task.deep) this.#state.strays.delete(task.directory);
     observeInode(this.#state, self, { by: 'listed', isNew: true });
   }
 
-  /** `entries` are all there are after `listed.after`, up to the last of them or, if `isLast`, at all. */
-  #applyEntries({ task, after }: Listed, entries: Listed['outcome']['entries'], isLast: boolean): void {
+  /** `entries` are all there are after `listed.after`, up to the name `end` or, without one, at all. */
+  #applyEntries({ task, after }: Listed, entries: Listed['outcome']['entries'], end: Uint8Array | undefined): void {
     const state = this.#state;
     const present = new Set(entries.map(({ name }) => Buffer.from(name).toString('latin1')));
-    const end = isLast ? undefined : entries.at(-1)?.name;
     const gone: Uint8Array[] = [];
     for (const { name } of namesIn(state, task.directory, after)) {
       if (end && Buffer.compare(name, end) > 0) break;
@@ -215,49 +236,4 @@ export class Scanner {
       this.#stack.push({ directory: seen.inode, deep: true, tries: 0 });
     }
   }
-}
-
-/**
- * After the whole directory was listed: names and inodes that nothing leads to from the root any more, because an
- * earlier run ended between two transactions. @returns how many inodes were found.
- */
-export async function findUnreachable(state: IndexState, pause: () => Promise<void>): Promise<number> {
-  const reachable = new Map<bigint, boolean>([[state.root, true]]);
-  let found = 0;
-  let after: Uint8Array | undefined;
-  for (;;) {
-    const start = after === undefined ? inodeKey(0n) : Buffer.concat([after, Buffer.alloc(1)]);
-    const keys = [...state.tables.inodes.keys({ start, limit: 2048 })];
-    for (const key of keys) {
-      const inode = key.readBigUInt64BE(0);
-      if (isReachable(state, inode, reachable)) continue;
-      state.orphans.add(inode);
-      found++;
-    }
-    after = keys.at(-1);
-    if (keys.length < 2048) break;
-    await pause();
-  }
-  const adrift = [...state.orphans].filter((inode) => placeOf(state, inode) && !isReachable(state, inode, reachable));
-  for (const inode of adrift) {
-    await state.write(() => {
-      for (const place of placesOf(state, inode)) dropPlace(state, inode, place);
-    });
-  }
-  return found;
-}
-
-/** Remembers directories only: `reachable` grows with their number, not with that of the files. */
-function isReachable(state: IndexState, inode: bigint, reachable: Map<bigint, boolean>): boolean {
-  const way: bigint[] = [];
-  const onWay = new Set<bigint>();
-  let at: bigint | undefined = inode;
-  while (at !== undefined && !reachable.has(at) && !onWay.has(at)) {
-    way.push(at);
-    onWay.add(at);
-    at = placeOf(state, at)?.parent;
-  }
-  const answer = at !== undefined && reachable.get(at) === true;
-  for (const each of way) if (each !== inode || !answer) reachable.set(each, answer);
-  return answer;
 }

@@ -5,8 +5,9 @@ import type { IndexLoop } from './index-loop.ts';
 import { metaKeys, writeCount } from './meta.ts';
 import type { FoundIndex } from './open-tables.ts';
 import { doubt } from './replay.ts';
-import { findUnreachable, type Scanner } from './scanner.ts';
+import type { Scanner } from './scanner.ts';
 import type { IndexState } from './state.ts';
+import { findUnreachable } from './unreachable.ts';
 
 export interface ScanProgress {
   directories: number;
@@ -62,6 +63,7 @@ export class Scans {
   #running: Running | undefined;
   #toldMs = 0;
   #last: ScanReport | undefined;
+  #isDone = false;
   #isClosed = false;
 
   /** @param options.onLevel is called when a scan is over. */
@@ -72,9 +74,9 @@ export class Scans {
     this.#onLevel = options.onLevel;
   }
 
-  /** Whether the whole directory was walked since the index was opened. */
+  /** Whether the whole directory was walked since the index was opened, and since a scan was interrupted. */
   get isDone(): boolean {
-    return this.#last !== undefined;
+    return this.#isDone;
   }
 
   get last(): ScanReport | undefined {
@@ -110,7 +112,7 @@ export class Scans {
       return;
     }
     this.#tell();
-    if (this.#scanner.waiting > 0) return;
+    if (this.#scanner.waiting > 0 || this.#scanner.takeUp()) return;
     running.isFinishing = true;
     loop
       .run(() => this.#finish(running))
@@ -152,6 +154,7 @@ export class Scans {
     await this.#onLevel();
     if (this.#running !== running) return;
     this.#running = undefined;
+    this.#isDone = true;
     const { directories, files, bytes } = this.#scanner.counts;
     this.#last = {
       found: this.#found,
@@ -169,6 +172,8 @@ export class Scans {
     const running = this.#running;
     if (!running) return;
     this.#running = undefined;
+    // What mutations wanted to have listed is given up with it.
+    this.#isDone = false;
     this.#scanner.abandon();
     running.reject(interrupted());
   }

@@ -70,6 +70,13 @@ export class IndexState {
   readonly unlinked = new Set<bigint>();
   /** Directories that must be listed; true: with all below them. */
   readonly unlisted = new Map<bigint, boolean>();
+  /** Anything may have changed in directories that are still to be listed, or below strays. */
+  isDoubtful = false;
+  /**
+   * Inodes that got or lost a name while that was so, or had none: what goes from where was not listed yet to where was
+   * already is not met by the listing. When one is seen, it is taken as listed; a directory is listed, with all below it.
+   */
+  readonly strays = new Set<bigint>();
   readonly flights = new Map<bigint, Flight>();
   /** Files that are level though their stamp does not say so, with the look that found it; see `stamps.ts`. */
   readonly drifted = new Map<bigint, number>();

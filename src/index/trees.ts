@@ -109,6 +109,8 @@ function entriesOf(state: IndexState, directory: bigint): TreeEntry[] {
     const row = rowOf(state, inode);
     const entry = row && entryOf(state, row, { inode, name });
     if (entry) entries.push(entry);
+    // It was told of and is still to be seen.
+    else if (!row) listLater(state, directory, false);
   }
   return entries;
 }

@@ -88,7 +88,15 @@ export interface ListRequest extends OfMoment {
 }
 
 export type ListOutcome =
-  | { kind: 'listed'; self: NodeState; entries: { name: Uint8Array; state: NodeState }[]; more: boolean }
+  | {
+      kind: 'listed';
+      self: NodeState;
+      entries: { name: Uint8Array; state: NodeState }[];
+      /** The last name that was looked at, whether it is still there or not; undefined: there was none. */
+      last: Uint8Array | undefined;
+      /** There are names after it. */
+      more: boolean;
+    }
   | { kind: 'gone' }
   | { kind: 'failed'; code: string };
 

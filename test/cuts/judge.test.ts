@@ -242,3 +242,31 @@ describe('what arrives late', () => {
     assert.match(told(withContent('w0/b', 6, contentAfter(5).subarray(0, 6500)), 3, 6), /6500 bytes/);
   });
 });
+
+describe('a write under way', () => {
+  const write: Operation = { act: 'write', slot: 0, offset: 3000, length: 3000, zero: false };
+  const before: Operation[] = [
+    { act: 'create', path: 'w0/a', slot: 0 },
+    { act: 'write', slot: 0, offset: 0, length: 6000, zero: false },
+    { act: 'fsync', slot: 0 },
+  ];
+  const one = [inventHistory(0, [...before, write, { act: 'mkdir', path: 'w0/c' }])];
+  /** As if that had been all of it. */
+  const withPart = (length: number) => imageOf([inventHistory(0, [...before, { ...write, length }])], { done: [4] });
+
+  test('may have the part that ends the first page, and no other', () => {
+    const underWay = { from: 3, to: 4 };
+    assert.equal(problems(one, withPart(4096 - 3000), underWay), '');
+    for (const length of [1000, 1100, 2000]) assert.match(problems(one, withPart(length), underWay), /no such state/);
+  });
+
+  test('is there whole once it has returned, and in writeback mode page by page in any case', () => {
+    assert.match(problems(one, withPart(4096 - 3000), { from: 4, to: 4 }), /no such state/);
+    const late = imageOf(
+      [inventHistory(0, [...before, { ...write, length: 4096 - 3000 }])],
+      { done: [4] },
+      'writeback',
+    );
+    assert.equal(problems(one, late, { from: 3, to: 4, dataMode: 'writeback' }), '');
+  });
+});

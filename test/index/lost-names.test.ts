@@ -59,3 +59,32 @@ test('a directory whose number was another one begins empty', async (t) => {
   ]);
   assert.deepEqual(await sightOf(index), await fixture.fresh());
 });
+
+/** One mutation that says nothing, as often as it takes for what follows to be applied in the next turn of the loop. */
+function fillTurn(mutations: Mutation[]): Mutation[] {
+  const nothing: Mutation = { kind: 'truncate', inode: 0xffff_ffffn, size: 0 };
+  return [...mutations, ...Array<Mutation>(512 - mutations.length).fill(nothing)];
+}
+
+test('names told of a directory that was not seen yet, and hangs on nothing, are not lost', async (t) => {
+  const fixture = await makeFixture(t);
+  const directory = new RecordedDirectory(fixture.data);
+  for (const name of ['p', 'q']) directory.makeDirectory(name);
+  const index = await fixture.open({ settle: async () => undefined });
+  await index.level();
+  directory.take();
+
+  directory.changeMode('p', 0o700);
+  const changed = directory.take();
+  directory.makeDirectory('p/x');
+  directory.makeDirectory('p/x/y');
+  directory.create('p/x/y/a', noise(1, 3000));
+  const made = directory.take();
+  directory.changeMode('p/x', 0o700);
+  directory.rename('p', 'q/p');
+  const moved = directory.take();
+
+  // `p` is not found where it was; nobody has seen `x` when names within are told; then `x` is asked for as if it were new.
+  await consumed(index, [...fillTurn(changed), ...fillTurn(made), ...moved]);
+  assert.deepEqual(await sightOf(index), await fixture.fresh());
+});
