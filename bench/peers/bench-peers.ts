@@ -53,7 +53,7 @@ async function runAll(bench: Bench): Promise<void> {
 }
 
 function isWanted({ options }: Bench, name: string): boolean {
-  return name.includes(options.only);
+  return options.only.split(',').some((text) => name.includes(text));
 }
 
 /** All scenarios with the same files on the same hosts. */

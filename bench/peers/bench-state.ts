@@ -4,7 +4,7 @@ import type { Fleet } from './fleet.ts';
 
 export interface PeersBenchOptions {
   json: boolean;
-  /** Only scenarios whose name contains this text. */
+  /** Only scenarios whose name contains one of these texts, separated by commas. */
   only: string;
   /** A folder with real files. */
   files: string;
@@ -50,7 +50,7 @@ export interface World {
   files: readonly SharedFile[];
 }
 
-export function record({ results }: Bench, name: string, figures: Figures): void {
+export function record({ results }: Bench, name: string, figures: Figures & { phases?: Record<string, number> }): void {
   results[name] = figures;
   const { seconds, lowerBound, restic, borg, sourceBytes, totalBytes, identical } = figures;
   const others = restic === null || borg === null ? '' : `   restic ${restic.toFixed(1)} s   borg ${borg.toFixed(1)} s`;
@@ -59,6 +59,14 @@ export function record({ results }: Bench, name: string, figures: Figures): void
     `${name.padEnd(26)} ${seconds.toFixed(1)} s   bound ${lowerBound.toFixed(1)} s (${(seconds / lowerBound).toFixed(2)} x)   ` +
       `source ${share} %${others}   ${identical ? 'identical' : 'DIFFERENT'}`,
   );
+  if (figures.phases) say(`${''.padEnd(26)} phases begun, seconds: ${phasesOf(figures.phases)}`);
+}
+
+/** When each phase began, for people. */
+export function phasesOf(phases: Record<string, number>): string {
+  return Object.entries(phases)
+    .map(([phase, seconds]) => `${phase} ${seconds.toFixed(1)}`)
+    .join(', ');
 }
 
 export function say(text: string): void {

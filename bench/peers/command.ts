@@ -7,8 +7,8 @@ import { benchPeers } from './bench-peers.ts';
 const usage = `usage: npm run bench -- peers [options]
 
   --json           the last line is one JSON object
-  --only TEXT      only scenarios whose name contains TEXT
-  --bytes SIZE     how much the source has (default 400MB)
+  --only TEXTS     only scenarios whose name contains one of these, separated by commas
+  --bytes SIZE     how much the source has (default 300MB)
   --files DIR      real files to fill the hosts with (default: /usr)
   --directory DIR  where everything lies instead of the temporary directory
   --alone          without restic and Borg
@@ -22,7 +22,7 @@ async function run(words: string[]): Promise<void> {
     options: {
       json: { type: 'boolean', default: false },
       only: { type: 'string', default: '' },
-      bytes: { type: 'string', default: '400MB' },
+      bytes: { type: 'string', default: '300MB' },
       files: { type: 'string', default: '/usr' },
       directory: { type: 'string' },
       alone: { type: 'boolean', default: false },

@@ -17,10 +17,14 @@ export interface Layout {
   peers: number;
 }
 
+/** Smaller ones are a few percent of the bytes, and most of the time that setting up and comparing would take. */
+const fileBytesMin = 4096;
+
 /** Real files of `folder` for the source, an even choice over all sizes, about `bytes` of them. */
 export async function chooseFiles(folder: string, bytes: number): Promise<WeighedFile[]> {
   // A single file that outweighs the others would decide who holds how much.
-  const fitting = oneNameEach(listRealFiles(folder)).filter((file) => file.bytes <= bytes / 16);
+  const isFitting = (file: RealFile) => file.bytes >= fileBytesMin && file.bytes <= bytes / 16;
+  const fitting = oneNameEach(listRealFiles(folder)).filter(isFitting);
   return weigh(folder, spread(fitting, bytes));
 }
 

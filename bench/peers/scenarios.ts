@@ -12,7 +12,7 @@ export const layouts: Record<LayoutName, Layout & { scale: number }> = {
   held50: { held: 0.5, copies: 3, peers: 4, scale: 0.5 },
   held0: { held: 0, copies: 0, peers: 4, scale: 0.5 },
   // Where the aim is a time: what does not grow with the bytes shall weigh as little as in a backup of a home directory.
-  large: { held: 1, copies: 3, peers: 4, scale: 3 },
+  large: { held: 1, copies: 3, peers: 4, scale: 4 },
   held100: { held: 1, copies: 3, peers: 4, scale: 1 },
 };
 
