@@ -65,8 +65,8 @@ export async function makeMapStale(fleet: Fleet): Promise<number> {
 
 /** Wrong entries of the map that were reported of all members, by the repository. */
 export async function foundMissing(fleet: Fleet): Promise<number> {
-  const { members } = await fleet.status(sourceName);
-  return (members as { missing: number }[]).reduce((sum, { missing }) => sum + missing, 0);
+  const { repository } = await fleet.status(sourceName);
+  return (repository.members as { missing: number }[]).reduce((sum, { missing }) => sum + missing, 0);
 }
 
 /** Every secondary copies the source at once, each into a store of its own. */

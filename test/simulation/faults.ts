@@ -145,6 +145,8 @@ function slow(world: World): Effect {
   const share = world.random.pick([0.5, 0.05, 0.005]);
   return between(world, `a speed of ${share}`, (pair, isOn) => {
     pair.speedShare = isOn ? share : 1;
+    // What waited before a slow link does not hold up others once the link is quick again.
+    if (!isOn) pair.freeAtMs = 0;
   });
 }
 
