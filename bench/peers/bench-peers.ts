@@ -2,7 +2,7 @@
  * The peer benchmark: hosts in network namespaces with limited links and real processes, one scenario after the other;
  * beside Covault's time the least that links and holders allow, and restic and Borg over the source's link.
  */
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { cleanUp } from '../../scripts/leftovers.ts';
@@ -38,17 +38,20 @@ export async function benchPeers(options: PeersBenchOptions): Promise<void> {
   try {
     await Promise.race([work, stopped.promise]);
   } finally {
+    // Before anything can go wrong with the cleaning up.
+    if (options.json) process.stdout.write(`${JSON.stringify({ scenarios: bench.results })}\n`);
     // First: it is quick, and nothing else would ever do it.
     Hosts.disposeAll();
     await cleanUp(scratch);
     for (const signal of endSignals) process.off(signal, stop);
   }
-  if (options.json) process.stdout.write(`${JSON.stringify({ scenarios: bench.results })}\n`);
   if (bench.failures.length > 0) throw new Error(`failed: ${bench.failures.join('; ')}`);
 }
 
 async function runAll(bench: Bench): Promise<void> {
-  for (const layout of Object.keys(layouts) as LayoutName[]) await runLayout(bench, layout);
+  for (const layout of Object.keys(layouts) as LayoutName[]) {
+    await attempt(bench, layout, () => runLayout(bench, layout));
+  }
   if (isWanted(bench, manyName)) await attempt(bench, manyName, () => runManyAtOnce(bench));
 }
 
@@ -84,7 +87,8 @@ async function runLayout(bench: Bench, layout: LayoutName): Promise<void> {
     for (const name of specials) if (isLast(name)) await attempt(bench, name, () => runSpecial(world, name));
   } finally {
     await fleet.dispose();
-    await rm(directory, { recursive: true, force: true });
+    // Who was killed has left its mount.
+    await cleanUp(directory);
   }
 }
 

@@ -1,6 +1,7 @@
 /** The figures of the scenarios that are more than one snapshot: see `special.ts`. */
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp } from 'node:fs/promises';
 import { join } from 'node:path';
+import { cleanUp } from '../../scripts/leftovers.ts';
 import { type Bench, record, say, type World } from './bench-state.ts';
 import { chooseFiles, layOut } from './data.ts';
 import { Fleet } from './fleet.ts';
@@ -103,6 +104,6 @@ export async function runManyAtOnce(bench: Bench): Promise<void> {
     });
   } finally {
     await fleet.dispose();
-    await rm(directory, { recursive: true, force: true });
+    await cleanUp(directory);
   }
 }
