@@ -39,6 +39,8 @@ class Channel {
 
   // Answers the last request; `error_number` 0 or an errno.
   virtual void send(int error_number, const Reply& reply) = 0;
+  // The last request gets no answer.
+  virtual void pass(const Reply& reply) { static_cast<void>(reply); }
   // Hands back an answer that `receive` would have handed back. Before the channel goes away.
   virtual void flush() {}
 

@@ -273,6 +273,8 @@ Outcome dispatch(Handler& handler, const Connection& connection, const wire::InH
     case wire::kForget:
     case wire::kBatchForget:
       return decoder.forget();
+    case wire::kNotifyReply:
+      return kNoReply;
     case wire::kGetattr:
     case wire::kStatx:
     case wire::kSetattr:

@@ -12,6 +12,7 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <deque>
 #include <list>
 #include <mutex>
 
@@ -20,6 +21,9 @@
 #include "uring_channel.h"
 
 namespace covault {
+
+// Interrupts the system call in which a transport thread waits for requests.
+int session_wake_signal();
 
 class Server::Session final : public Notifier, public std::enable_shared_from_this<Server::Session> {
  public:
@@ -44,9 +48,17 @@ class Server::Session final : public Notifier, public std::enable_shared_from_th
   // The lead answers INIT and then serves /dev/fuse as the other device workers do. A ring worker serves an entry of
   // one of the kernel's queues.
   enum class Role : uint8_t { kLead, kDevice, kRing };
+  // Workers that take their requests from the same place: /dev/fuse, or one of the kernel's queues. Those of one pool
+  // cannot help another.
+  struct alignas(64) Pool {
+    Pool(unsigned its_queue, size_t its_workers_max) : queue(its_queue), workers_max(its_workers_max) {}
+    const unsigned queue;  // of ring workers
+    const size_t workers_max;
+    std::atomic<int> idle = 0;  // workers waiting for a request
+  };
   struct Worker {
     Role role = Role::kDevice;
-    unsigned queue = 0;  // of a ring worker
+    Pool* pool = nullptr;
     pthread_t thread = {};
     // Odd while a request is being handled, even while waiting for one; grows with every step.
     std::atomic<uint64_t> progress = 0;
@@ -58,7 +70,7 @@ class Server::Session final : public Notifier, public std::enable_shared_from_th
   enum class State : uint8_t { kNew, kStarting, kRunning, kEnded };
   enum class Rings : uint8_t { kNone, kOpening, kGranted, kRefused };
 
-  bool add_worker_locked(Role role, unsigned queue);
+  bool add_worker_locked(Role role, Pool& pool);
   void run_worker(WorkerIterator worker);
   void run_device_worker(Worker& worker, const SharedDescriptor& device);
   void run_ring_worker(Worker& worker, const SharedDescriptor& device);
@@ -67,9 +79,10 @@ class Server::Session final : public Notifier, public std::enable_shared_from_th
   bool open_rings();
   void started(const Negotiated& negotiated);
   void supervise();
-  bool grow_if_stuck_locked(Role role, unsigned queue, size_t most);
+  bool grow_if_stuck_locked(Pool& pool);
   void end(EndReason reason, std::string failure);
-  void request_taken();
+  void ask_for_request();
+  void stopped_waiting(Pool& pool);
   void wake_supervisor();
   bool surplus();
 
@@ -81,10 +94,10 @@ class Server::Session final : public Notifier, public std::enable_shared_from_th
 
   std::atomic<bool> stopping_ = false;
   std::atomic<bool> accepting_ = true;
-  std::atomic<int> idle_ = 0;          // workers waiting for a request
   std::atomic<bool> watched_ = false;  // the supervisor looks at the workers every few milliseconds
   std::atomic<uint32_t> alarms_ = 0;   // counts reasons to wake the sleeping supervisor
   std::atomic<int> surplus_ = 0;       // workers that shall end after their next request
+  std::atomic<uint64_t> retrieves_ = 0;  // asked for; a queue finds its requests by their numbers
   std::atomic<unsigned> write_outs_ = 0;  // workers that wait in write_out()
   unsigned write_outs_max_ = 0;           // of them; set before the second request is served
 
@@ -96,9 +109,10 @@ class Server::Session final : public Notifier, public std::enable_shared_from_th
   std::string failure_;
   Connection connection_;
   std::list<Worker> workers_;
+  std::deque<Pool> pools_;  // of /dev/fuse, then of each queue; grows before there is more than the lead
   Rings rings_ = Rings::kNone;
-  unsigned queues_ = 0;         // of the ring
-  unsigned rings_pending_ = 0;  // ring workers that have not opened their ring yet
+  unsigned ring_workers_max_ = 0;  // of each queue
+  unsigned rings_pending_ = 0;     // ring workers that have not opened their ring yet
   bool rings_failed_ = false;
   unsigned threads_peak_ = 0;
   ServerStatistics ended_workers_;

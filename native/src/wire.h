@@ -374,6 +374,18 @@ struct NotifyInvalidateEntryOut {
   uint32_t name_bytes;
   uint32_t flags;
 };
+// Of a regular file. The kernel answers with a NOTIFY_REPLY, a request of that number with the content of the range.
+struct NotifyRetrieveOut {
+  uint64_t unique;
+  uint64_t node;
+  uint64_t offset;
+  uint32_t size;
+  uint32_t padding;
+};
+// The kernel counts its requests by steps of two and never gets here.
+inline constexpr uint64_t kRetrieveUnique = 1ull << 62;
+inline constexpr uint64_t kUniqueStep = 2;
+static_assert(sizeof(NotifyRetrieveOut) == 32);
 static_assert(sizeof(NotifyInvalidateInodeOut) == 24 && sizeof(NotifyInvalidateEntryOut) == 16);
 
 }  // namespace covault::wire

@@ -53,7 +53,7 @@ enum Opcode : uint32_t {
   kDestroy = 38,
   kIoctl = 39,
   kPoll = 40,
-  kNotifyReply = 41,
+  kNotifyReply = 41,  // no reply
   kBatchForget = 42,  // no reply
   kFallocate = 43,
   kReaddirplus = 44,
@@ -130,7 +130,13 @@ inline constexpr uint32_t kIoctlUnrestricted = 1u << 1;
 inline constexpr uint32_t kIoctlDirectory = 1u << 4;
 
 // Codes of notifications (out header with unique = 0).
-enum Notify : int32_t { kNotifyInvalidateInode = 2, kNotifyInvalidateEntry = 3, kNotifyDelete = 6, kNotifyPrune = 9 };
+enum Notify : int32_t {
+  kNotifyInvalidateInode = 2,
+  kNotifyInvalidateEntry = 3,
+  kNotifyRetrieve = 5,
+  kNotifyDelete = 6,
+  kNotifyPrune = 9,
+};
 
 // FUSE_DEV_IOC_CLONE: makes a freshly opened /dev/fuse a further channel of the session of the given descriptor.
 inline constexpr unsigned long kIoctlCloneDevice = 0x8004e500ul;
