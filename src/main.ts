@@ -4,6 +4,10 @@ import { loadCommands } from './commands/commands.ts';
 import { readEnvironment } from './commands/environment.ts';
 import { runProgram } from './commands/program.ts';
 import { drainTerminal, openTerminal } from './commands/terminal.ts';
+import { limitEnd } from './fs/addon.ts';
+
+/** How long threads that wait for a disk that hangs may hold up the end, milliseconds. */
+const endMsMax = 5000;
 
 const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'));
 
@@ -13,7 +17,13 @@ const exitCode = await runProgram({
   environment,
   terminal: openTerminal(),
   version: String(version),
-  hardStop: (status) => process.exit(status),
+  hardStop: end,
 });
 await drainTerminal();
-process.exit(exitCode);
+end(exitCode);
+
+function end(status: number): never {
+  // After all that others do at the exit.
+  process.once('exit', () => limitEnd(status, endMsMax));
+  process.exit(status);
+}

@@ -2,6 +2,8 @@
 //
 // Node numbers are chosen by whoever answers and mean the same for as long as the mount lives, so that lookups need not
 // be counted. What would change something is refused here.
+//
+// Lock order: `mutex_` and `waker_mutex_` are leaves, taken one after the other.
 #ifndef COVAULT_FORWARD_H_
 #define COVAULT_FORWARD_H_
 
@@ -111,7 +113,7 @@ class ForwardQueue {
   bool armed_ = true;
   bool closed_ = false;
 
-  std::mutex waker_mutex_;
+  std::mutex waker_mutex_;  // held while the waker runs, which does not wait for anything
   std::function<void()> waker_;
 };
 

@@ -27,12 +27,14 @@ Napi::Value mount_from_js(const Napi::CallbackInfo& info) {
   return Environment::of(info.Env()).run([=] { return mount_fuse(mountpoint, flags, options); }, "mount", mountpoint);
 }
 
-// unmountFuse(mountpoint: string, lazy: boolean): Promise<void>
+// unmountFuse(mountpoint: string, how: "unused" | "lazy" | "aborted"): Promise<void>
 Napi::Value unmount_from_js(const Napi::CallbackInfo& info) {
   std::string mountpoint;
   if (!bytes_argument(info[0], &mountpoint, true)) return info.Env().Undefined();
-  const bool lazy = info[1].ToBoolean().Value();
-  return Environment::of(info.Env()).run([=] { return unmount_fuse(mountpoint, lazy); }, "umount2", mountpoint);
+  std::string name;
+  if (!bytes_argument(info[1], &name, false)) return info.Env().Undefined();
+  const Unmount how = name == "aborted" ? Unmount::kAborted : name == "lazy" ? Unmount::kLazy : Unmount::kUnused;
+  return Environment::of(info.Env()).run([=] { return unmount_fuse(mountpoint, how); }, "umount2", mountpoint);
 }
 
 // syncMount(mountpoint: string): Promise<void>

@@ -17,8 +17,10 @@ int mount_fuse(const std::string& mountpoint, unsigned long flags, const std::st
   return mount("covault", mountpoint.c_str(), "fuse.covault", flags, options.c_str()) == 0 ? 0 : errno;
 }
 
-int unmount_fuse(const std::string& mountpoint, bool lazy) {
-  return umount2(mountpoint.c_str(), UMOUNT_NOFOLLOW | (lazy ? MNT_DETACH : 0)) == 0 ? 0 : errno;
+int unmount_fuse(const std::string& mountpoint, Unmount how) {
+  const int detach = how == Unmount::kUnused ? 0 : MNT_DETACH;
+  const int abort = how == Unmount::kAborted ? MNT_FORCE : 0;
+  return umount2(mountpoint.c_str(), UMOUNT_NOFOLLOW | detach | abort) == 0 ? 0 : errno;
 }
 
 int sync_mount(const std::string& mountpoint) {
@@ -54,7 +56,7 @@ int receive_descriptor(int socket, FileDescriptor* received) {
 
 void detach_mount(const std::string& mountpoint, const std::string& helper) {
   if (helper.empty()) {
-    unmount_fuse(mountpoint, true);
+    unmount_fuse(mountpoint, Unmount::kLazy);
     return;
   }
   std::string program = helper;

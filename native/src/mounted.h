@@ -2,6 +2,7 @@
 #ifndef COVAULT_MOUNTED_H_
 #define COVAULT_MOUNTED_H_
 
+#include <cstdint>
 #include <string>
 
 #include "posix.h"
@@ -11,8 +12,14 @@ namespace covault {
 // mount(2) of a FUSE file system; for root. `flags` are MS_ flags; `options` what the kernel parses.
 int mount_fuse(const std::string& mountpoint, unsigned long flags, const std::string& options);
 
-// umount2(2) without following a final symlink. `lazy`: detaches at once, and ends when the last user has gone.
-int unmount_fuse(const std::string& mountpoint, bool lazy);
+enum class Unmount : uint8_t {
+  kUnused,   // fails with EBUSY while it is in use
+  kLazy,     // detaches at once, and ends when the last user has gone
+  kAborted,  // detaches and ends at once: whatever waits for the server fails with ECONNABORTED, unwritten data are lost
+};
+
+// umount2(2) without following a final symlink.
+int unmount_fuse(const std::string& mountpoint, Unmount how);
 
 // Flushes the mount to its server: everything written before the call has reached the server afterwards. Not for the
 // thread that JavaScript runs on, nor for one that answers requests.

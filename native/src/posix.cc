@@ -9,7 +9,9 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <string_view>
+#include <thread>
 
 namespace covault {
 
@@ -232,6 +234,13 @@ int open_beneath(int directory_fd, const std::string& path, int flags, FileDescr
   const int always = flags | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY;
   const int error = open_in_parts(directory_fd, path, always | O_NOATIME, opened);
   return error == EPERM ? open_in_parts(directory_fd, path, always & ~O_NOATIME, opened) : error;
+}
+
+void end_process_after(int status, int milliseconds) {
+  std::thread([=] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(milliseconds));
+    _exit(status);
+  }).detach();
 }
 
 }  // namespace covault

@@ -72,6 +72,10 @@ int set_idle_io(bool* idle);
 // of a FIFO. Sets O_CLOEXEC always and O_NOATIME where that is permitted.
 int open_beneath(int directory_fd, const std::string& path, int flags, FileDescriptor* opened);
 
+// Ends the process with `status` after so long, unless it has ended before: exit(3) waits for threads, and a thread that
+// waits for a disk that hangs does not come back.
+void end_process_after(int status, int milliseconds);
+
 }  // namespace covault
 
 #endif  // COVAULT_POSIX_H_

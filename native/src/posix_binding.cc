@@ -171,6 +171,11 @@ Napi::Value open_node_from_js(const Napi::CallbackInfo& info) {
   return Napi::Number::New(env, opened.release());
 }
 
+// endProcessAfter(status: number, milliseconds: number): void
+void end_process_after_from_js(const Napi::CallbackInfo& info) {
+  end_process_after(info[0].As<Napi::Number>().Int32Value(), info[1].As<Napi::Number>().Int32Value());
+}
+
 }  // namespace
 
 void register_posix(Napi::Env env, Napi::Object exports) {
@@ -186,6 +191,7 @@ void register_posix(Napi::Env env, Napi::Object exports) {
   add("setIdleIo", set_idle_io_from_js);
   add("syncFileSystem", sync_file_system_from_js);
   add("openNode", open_node_from_js);
+  add("endProcessAfter", end_process_after_from_js);
 }
 
 }  // namespace covault

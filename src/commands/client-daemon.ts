@@ -6,6 +6,7 @@
  *
  * The mount is there before the index, so that no change can slip in between; mutations wait until the index is open.
  */
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Clock } from '../core/clock.ts';
 import type { Mutation } from '../core/mutation.ts';
 import {
@@ -24,6 +25,9 @@ import type { Logger } from './logging.ts';
 import { loadOrMakeMembership, type Membership } from './membership.ts';
 import { openSharing } from './sharing.ts';
 import { lockStateDirectory } from './state-directory.ts';
+
+/** How long the index of a data directory that hangs may take to close, milliseconds. */
+const hungIndexMs = 5000;
 
 export interface ClientDaemonOptions {
   dataDirectory: string;
@@ -89,7 +93,7 @@ export async function startClientDaemon(options: ClientDaemonOptions): Promise<C
     onMiss: (path, what) => log.error({ path: Buffer.from(path).toString(), what }, 'the index had missed a change'),
     onNotice: (text) => log.warn({}, text),
   });
-  stack.defer(() => index.close());
+  stack.defer(() => closeIndex(index, session, log));
   index.consume(waiting.splice(0));
   consume = (batch) => index.consume(batch);
   reachCut = (number) => index.reachCut(number);
@@ -109,6 +113,14 @@ export async function startClientDaemon(options: ClientDaemonOptions): Promise<C
   });
   const owned = stack.move();
   return { ...parts, network, status, [Symbol.asyncDispose]: () => owned.disposeAsync() };
+}
+
+/** Closes the index, unless its threads read from a data directory that hangs: it is then as after a kill. */
+async function closeIndex(index: KeptIndex, session: MountSession, log: Logger): Promise<void> {
+  const closed = index.close();
+  if (!session.isHung) return closed;
+  const isClosed = await Promise.race([closed.then(() => true), delay(hungIndexMs, false)]);
+  if (!isClosed) log.warn({}, 'the data directory does not answer; the index is left as it is');
 }
 
 function mount(

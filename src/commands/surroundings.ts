@@ -2,11 +2,10 @@
  * Whether this machine runs on battery and whether its network is metered, as far as the system tells: files of
  * /sys/class/power_supply, and NetworkManager's word by way of `busctl` or `nmcli`. What is not known counts as no.
  */
-import { execFile } from 'node:child_process';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
 import type { Surroundings } from '../snapshot/serving-gate.ts';
+import { Questions } from './questions.ts';
 
 /** One supply of power, as its files say; what has no file is empty. */
 export interface PowerSupply {
@@ -45,21 +44,20 @@ const powerDirectory = '/sys/class/power_supply';
 const askMs = 2_000;
 /** How often it is looked at. */
 const lookMs = 30_000;
-const run = promisify(execFile);
 
 const networkManager = 'org.freedesktop.NetworkManager';
-const questions: readonly [string, string[], (output: string) => boolean | undefined][] = [
-  [
-    'busctl',
-    ['--system', 'get-property', networkManager, '/org/freedesktop/NetworkManager', networkManager, 'Metered'],
-    isMeteredByProperty,
-  ],
-  ['nmcli', ['-g', 'GENERAL.METERED', 'device', 'show'], isMeteredByDevices],
+const questions: readonly { command: string; read(output: string): boolean | undefined }[] = [
+  {
+    command: `busctl --system get-property ${networkManager} /org/freedesktop/NetworkManager ${networkManager} Metered`,
+    read: isMeteredByProperty,
+  },
+  { command: 'nmcli -g GENERAL.METERED device show', read: isMeteredByDevices },
 ];
 
 /** Looks every half minute until it is closed. */
 export class SurroundingsWatch {
   readonly #directory: string;
+  readonly #asked = new Questions(questions.map(({ command }) => command));
   #metered: 'ask' | 'yes' | 'no';
   #state: Surroundings = { isOnBattery: false, isMetered: false };
   #timer: NodeJS.Timeout | undefined;
@@ -87,13 +85,14 @@ export class SurroundingsWatch {
     this.#metered = metered;
     const [supplies, isMetered] = await Promise.all([
       readSupplies(this.#directory),
-      metered === 'ask' ? askMetered() : metered === 'yes',
+      metered === 'ask' ? askMetered(this.#asked) : metered === 'yes',
     ]);
     this.#state = { isOnBattery: isOnBattery(supplies), isMetered };
   }
 
   close(): void {
     clearInterval(this.#timer);
+    this.#asked.close();
   }
 }
 
@@ -112,15 +111,11 @@ async function readSupplies(directory: string): Promise<PowerSupply[]> {
   );
 }
 
-async function askMetered(): Promise<boolean> {
-  for (const [program, words, read] of questions) {
-    try {
-      const { stdout } = await run(program, words, { timeout: askMs, maxBuffer: 64 * 1024 });
-      const answer = read(stdout);
-      if (answer !== undefined) return answer;
-    } catch {
-      // Not there, or nobody answers: the next one may know.
-    }
+/** A program that is not there, or that nobody answers, says nothing: the next one may know. */
+async function askMetered(asked: Questions): Promise<boolean> {
+  for (const [number, { read }] of questions.entries()) {
+    const answer = read(await asked.ask(number, askMs));
+    if (answer !== undefined) return answer;
   }
   return false;
 }

@@ -253,10 +253,16 @@ export interface NativeSession {
   answer(id: number, errno: number, payload?: Uint8Array): void;
 }
 
+/**
+ * `unused` fails while the mount is in use; `lazy` detaches at once and ends when the last user has gone; `aborted` also
+ * makes whatever waits for the server fail.
+ */
+export type UnmountWay = 'unused' | 'lazy' | 'aborted';
+
 export interface Addon {
   mountFlags: { readOnly: number; noSuid: number; noDevices: number; noExecution: number };
   mountFuse(mountpoint: string, flags: number, options: string): Promise<void>;
-  unmountFuse(mountpoint: string, lazy: boolean): Promise<void>;
+  unmountFuse(mountpoint: string, how: UnmountWay): Promise<void>;
   /** Flushes a mount to its server, from a thread of its own. */
   syncMount(mountpoint: string): Promise<void>;
   socketPair(): [number, number];
@@ -286,11 +292,20 @@ export interface Addon {
   setIdleIo(): boolean;
   syncFileSystem(fd: number): Promise<void>;
   openNode(directoryFd: number, path: Uint8Array | string, flags: number): number;
+  endProcessAfter(status: number, milliseconds: number): void;
 }
 
 const addonPath = '../../native/build/Release/covault.node';
 
 let loaded: Addon | undefined;
+
+/**
+ * Lets the end of the process wait no longer than this for threads of its own: one that reads from a disk that hangs
+ * never comes back. Without effect unless the addon is in use.
+ */
+export function limitEnd(status: number, milliseconds: number): void {
+  loaded?.endProcessAfter(status, milliseconds);
+}
 
 /** @throws CovaultError `E_REQUIREMENT` if the addon is missing or does not fit this Node.js. */
 export function loadAddon(): Addon {

@@ -20,6 +20,9 @@ export interface UnmountOptions {
 /** How long a lazily detached mount may still serve open files, milliseconds. */
 const lazyGraceMs = 2000;
 
+/** A data directory from which no request has come back for so long while a flush waits is given up, milliseconds. */
+const hangMs = 10_000;
+
 /** How the threads are to be made, apart from what the mount itself decides. */
 export type SessionParts =
   | Omit<DataSessionOptions, 'fuseFd' | 'mountpoint' | 'helper'>
@@ -44,6 +47,7 @@ export class Mounted {
   readonly #closeAtExit = () => this.native.close();
   #unmounting: Promise<void> | undefined;
   #isEnded = false;
+  #isHung = false;
 
   private constructor(parts: {
     mountpoint: string;
@@ -95,6 +99,11 @@ export class Mounted {
     return this.#isEnded;
   }
 
+  /** The data directory did not answer any more when the mount was taken away. */
+  get isHung(): boolean {
+    return this.#isHung;
+  }
+
   /** @throws CovaultError `E_MOUNT` if it is in use (unless lazy); it is mounted as before then. */
   unmount(options: UnmountOptions = {}): Promise<void> {
     if (this.#isEnded) return this.ended;
@@ -117,9 +126,10 @@ export class Mounted {
   async #unmount({ lazy = false }: UnmountOptions): Promise<void> {
     // Somebody else may have unmounted it, or mounted something upon it.
     const isOurs = this.device !== undefined && (await deviceOfMount(this.mountpoint)) === this.device;
-    if (isOurs) {
+    if (isOurs && lazy) await this.#detach();
+    else if (isOurs) {
       await this.flush().catch(() => undefined);
-      await this.#mounter.unmount(this.mountpoint, lazy);
+      await this.#mounter.unmount(this.mountpoint, false);
     }
     // Open files, or other mount namespaces, may hold on to what has left its place.
     const grace = new AbortController();
@@ -130,10 +140,43 @@ export class Mounted {
     grace.abort();
     if (!isOver) {
       // What was written during that time was accepted too.
-      if (this.native.counters().dataMode === 'writeback') await this.native.finishWrites();
+      if (this.native.counters().dataMode === 'writeback') await this.#isFinished(this.native.finishWrites());
       this.#connection.resolve('unmounted');
     }
     await this.ended;
+  }
+
+  /** Detaches a mount that may be in use. With a data directory that hangs, what was not written to it is lost. */
+  async #detach(): Promise<void> {
+    const isWritten = await this.#isFinished(this.flush());
+    // The last user's going writes out as well, and would wait for ever.
+    if (isWritten) {
+      const unmounting = this.#mounter.unmount(this.mountpoint, true);
+      if (await this.#isFinished(unmounting)) return unmounting;
+    }
+    this.#isHung = true;
+    await this.#isFinished(this.#mounter.abandon(this.mountpoint));
+  }
+
+  /** Waits for something that causes requests; false if it waits for a data directory that hangs. */
+  async #isFinished(work: Promise<void>): Promise<boolean> {
+    const finished = work.then(
+      () => true,
+      () => true,
+    );
+    for (;;) {
+      const before = this.#requestsCount();
+      const waiting = new AbortController();
+      const pause = delay(hangMs, undefined, { signal: waiting.signal }).catch(() => undefined);
+      const isFinished = await Promise.race([finished, pause]);
+      waiting.abort();
+      if (isFinished !== undefined) return true;
+      if (this.#requestsCount() === before) return false;
+    }
+  }
+
+  #requestsCount(): number {
+    return Object.values(this.native.counters().requests).reduce((sum, count) => sum + count, 0);
   }
 
   async #end(reason: EndReason): Promise<void> {

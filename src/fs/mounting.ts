@@ -2,7 +2,7 @@
 import { closeSync, openSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { CovaultError, systemErrorCode } from '../core/errors.ts';
-import { loadAddon } from './addon.ts';
+import { loadAddon, type UnmountWay } from './addon.ts';
 import { findFusermount, mountWithHelper, unmountWithHelper } from './fusermount.ts';
 import { covaultMountType, mountAt, readMountTable } from './mount-table.ts';
 
@@ -38,17 +38,31 @@ export interface Mounter {
    * @throws CovaultError `E_MOUNT`, also if it is in use.
    */
   unmount(mountpoint: string, lazy: boolean): Promise<void>;
+  /**
+   * Takes away a mount whose data directory does not answer any more, with what was not written to it. What waits for it
+   * fails at once as root, and otherwise when its daemon has ended.
+   *
+   * @throws CovaultError `E_MOUNT`.
+   */
+  abandon(mountpoint: string): Promise<void>;
 }
 
 /** @throws CovaultError `E_REQUIREMENT` if this user cannot mount here. */
 export async function findMounter(searchPath: string | undefined): Promise<Mounter> {
-  if (process.geteuid?.() === 0) return { helper: '', mount: mountAsRoot, unmount: unmountAsRoot };
+  if (process.geteuid?.() === 0) {
+    const unmount = (mountpoint: string, lazy: boolean) => unmountAsRoot(mountpoint, lazy ? 'lazy' : 'unused');
+    const abandon = (mountpoint: string) => unmountAsRoot(mountpoint, 'aborted');
+    return { helper: '', mount: mountAsRoot, unmount, abandon };
+  }
   const helper = await findFusermount(searchPath);
   return {
     helper,
     mount: async (mountpoint, form) => mountWithHelper(helper, mountpoint, await helperOptions(form)),
     unmount: async (mountpoint, lazy) => {
       if (!(await unmountWithHelper(helper, mountpoint, lazy))) throw busy(mountpoint);
+    },
+    abandon: async (mountpoint) => {
+      await unmountWithHelper(helper, mountpoint, true);
     },
   };
 }
@@ -79,9 +93,9 @@ async function mountAsRoot(mountpoint: string, { restrictions }: MountForm): Pro
   }
 }
 
-async function unmountAsRoot(mountpoint: string, lazy: boolean): Promise<void> {
+async function unmountAsRoot(mountpoint: string, how: UnmountWay): Promise<void> {
   try {
-    await loadAddon().unmountFuse(mountpoint, lazy);
+    await loadAddon().unmountFuse(mountpoint, how);
   } catch (cause) {
     const code = systemErrorCode(cause);
     if (code === 'EBUSY') throw busy(mountpoint);

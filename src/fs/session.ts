@@ -82,6 +82,8 @@ export interface MountSession extends AsyncDisposable, EpochSource {
    */
   settle(): Promise<void>;
   counters(): MountCounters;
+  /** The data directory did not answer any more when it was unmounted: whatever still reads from it may never end. */
+  readonly isHung: boolean;
   /**
    * Flushes, unmounts, delivers the last mutations, ends the threads. Idempotent.
    *
@@ -175,6 +177,10 @@ class DataDirectorySession implements MountSession {
     await this.#delivery.deliverAll();
     const failure = () => native.epochFailure(id);
     return { id, timeNs, heldNs, failure, close: () => native.closeEpoch(id) };
+  }
+
+  get isHung(): boolean {
+    return this.#mounted.isHung;
   }
 
   counters(): MountCounters {

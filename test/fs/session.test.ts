@@ -186,7 +186,7 @@ test('an unmount from outside ends the session with its last mutations', { skip:
   const sandbox = await createSandbox(t);
   const daemon = await sandbox.mount({ dataDirectory: sandbox.data });
   await writeFile(join(sandbox.data, 'last'), 'x');
-  await loadAddon().unmountFuse(sandbox.data, false);
+  await loadAddon().unmountFuse(sandbox.data, 'unused');
   await daemon.closed;
   // With a writeback cache the time of the last write follows.
   const kinds = (await daemon.mutations()).map(({ kind }) => kind).filter((kind) => kind !== 'attributes');

@@ -217,7 +217,7 @@ test('unmounting in the middle of a request ends it with an error', { skip }, as
 test('unmounting from outside ends the session', { skip: skip || needsRoot() }, async (t) => {
   const daemon = await mountInvented(t);
   await readFile(daemon.path('plain'));
-  await loadAddon().unmountFuse(daemon.at, false);
+  await loadAddon().unmountFuse(daemon.at, 'unused');
   assert.equal((await daemon.end()).requests['open'], 1);
 });
 
