@@ -164,6 +164,8 @@ function readAnswer(socket: Socket, long: LongOptions | undefined): Promise<stri
       received += chunk.length;
       if (received > answerCharsMax) socket.destroy();
     });
+    // It tells the socket's errors once more.
+    lines.on('error', () => lines.close());
     lines.on('line', (line) => {
       received = 0;
       if (!long || !line.startsWith('{"progress":')) resolve(line);
@@ -187,6 +189,8 @@ function readLine(socket: Socket, charsMax: number): Promise<string | undefined>
   return new Promise((resolve) => {
     let received = 0;
     const lines = createInterface({ input: socket });
+    // It tells the socket's errors once more.
+    lines.on('error', () => lines.close());
     socket.on('data', (chunk: Buffer) => {
       received += chunk.length;
       if (received > charsMax) socket.destroy();

@@ -1,7 +1,7 @@
 /** One daemon for each state directory, and how commands speak with it. */
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { createConnection } from 'node:net';
+import { createConnection, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -115,4 +115,15 @@ test('a socket that a killed daemon left behind does not keep the next one out',
   const server = await serveControl(path, { status: async () => ({ alive: true }), ...handlers });
   t.after(() => server.close());
   assert.deepEqual(await askDaemon(path, 'status'), { alive: true });
+});
+
+test('a daemon that dies with the request unread did not answer', async (t) => {
+  const path = stateDirectory(t);
+  const server = createServer({ pauseOnConnect: true }, (socket) => {
+    // By then the request has come; what is not read makes the end a reset.
+    setTimeout(() => socket.destroy(), 100);
+  });
+  await new Promise<void>((resolve) => server.listen(controlSocketPath(path), resolve));
+  t.after(() => server.close());
+  await assert.rejects(askDaemon(path, 'status'), { code: 'E_UNAVAILABLE' });
 });

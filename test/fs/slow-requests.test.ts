@@ -39,7 +39,7 @@ for (const { dataMode, transport } of combinations) {
     for (const place of [quick, ...places]) await mkdir(place);
     await writeFile(join(quick, 'file'), 'content');
 
-    disk.pause();
+    await disk.pause();
     const waiting = places.map((place) => makeDirectory(t, join(place, 'made')));
     const isAnySlowDone = Promise.race(waiting).then(() => true);
     for (let round = 0; round < 3; round++) {

@@ -40,7 +40,7 @@ for (const how of ['covault unmount --lazy', 'SIGTERM']) {
       await delay(quietMs);
 
       try {
-        disk.pause();
+        await disk.pause();
         // Programs that ask only once: after the end they would ask the disk itself.
         const waiting = ['mkdir', 'mkfifo'].map((program) => spawn(program, [join(data, `new-${program}`)]));
         const waited = Promise.all(waiting.map((child) => once(child, 'exit')));
@@ -80,7 +80,7 @@ test('what no signal ends goes on until its disk answers; the mount is gone befo
   await writeFile(join(data, 'before'), 'on disk');
 
   try {
-    behind.pause();
+    await behind.pause();
     const waiting = spawn('mkdir', [join(data, 'new')]);
     const waited = once(waiting, 'exit');
     await delay(500);
