@@ -4,7 +4,7 @@
  */
 import type { Mutation } from '../core/mutation.ts';
 import { inodeKey, type Place } from './layout.ts';
-import { inodeAt, isDirectory, namesIn, putName, removeName } from './names.ts';
+import { inodeAt, isDirectory, namesIn, placeOf, putName, removeName } from './names.ts';
 import { endOfFile, joined } from './ranges.ts';
 import type { IndexState } from './state.ts';
 import type { Touched } from './touched.ts';
@@ -51,7 +51,7 @@ export function doubt(state: IndexState, directory: bigint, deep: boolean): void
   state.doubtSinceNs = state.nowNs();
   if (deep) {
     state.isDoubtful = true;
-    for (const inode of state.orphans) state.strays.add(inode);
+    for (const inode of state.orphans) if (!placeOf(state, inode)) state.strays.add(inode);
   }
   listLater(state, directory, deep);
 }

@@ -6,6 +6,7 @@ import { createDigester } from '../../src/core/digest.ts';
 import { putRow } from '../../src/index/holdings.ts';
 import { markStale, pathOf, putName, removeName } from '../../src/index/names.ts';
 import { withState } from '../../src/index/node-state.ts';
+import { doubt } from '../../src/index/replay.ts';
 import { IndexState } from '../../src/index/state.ts';
 import { updateTrees } from '../../src/index/trees.ts';
 import { findUnreachable } from '../../src/index/unreachable.ts';
@@ -71,6 +72,14 @@ test('names that nothing has been seen under are looked for when a tree is made'
   await state.write(() => putName(state, place(2n, 'unseen'), 9n));
   await updateTrees(state);
   assert.deepEqual([...state.unlisted], [[2n, false]]);
+});
+
+test('a doubt makes strays of what has no name just then, and of nothing else', async () => {
+  const state = await stateWith([[root, 'a', 2n]]);
+  // 2 had no name for a while, 9 still has none.
+  for (const inode of [2n, 9n]) state.orphans.add(inode);
+  doubt(state, root, true);
+  assert.deepEqual([...state.strays], [9n]);
 });
 
 test('only what no name leads to is unreachable, and at the top of it orphans are made', async () => {

@@ -33,6 +33,13 @@ export interface ModelIndexOptions {
   between(): void;
 }
 
+/** Turns of the event loop until it must be at rest, each of some milliseconds. */
+const waitsMax = 2000;
+
+function pause(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, 2));
+}
+
 /** Commits that are kept, to be killed at. */
 const commitsKept = 200;
 
@@ -132,6 +139,13 @@ export class ModelIndex {
       { ...tools, epochs: { openEpoch }, ensureScanned },
       { capture: ({ epoch }) => this.#compare(title, this.#epochs.get(epoch?.id ?? -1) as ModelDirectory) },
     );
+  }
+
+  /** Waits until there is nothing more to do. */
+  async rest(): Promise<void> {
+    const { state } = this;
+    for (let waits = 0; state.isDoubtful && waits < waitsMax; waits++) await pause();
+    if (state.isDoubtful) this.problems.push(`still in doubt: ${[...state.strays]}`);
   }
 
   async end(): Promise<void> {

@@ -76,6 +76,7 @@ class Player {
       this.#left = 0;
       const killed = index.commits[this.#random(index.commits.length)] as Committed;
       await index.cut(`life ${life}, at rest`);
+      await index.rest();
       await index.end();
       return killed;
     } finally {
