@@ -71,7 +71,7 @@ void look_up_files(const std::vector<std::string>& names) {
 }
 
 void stat_files(const std::vector<std::string>& names) {
-  for (int pass = 0; pass < 10; pass++) look_up_files(names);
+  for (int pass = 0; pass < 200; pass++) look_up_files(names);
 }
 
 void open_and_read(const std::vector<std::string>& names, int passes) {
@@ -167,8 +167,8 @@ int main(int argc, char** argv) {
   const auto names = file_names(base, count);
   const std::map<std::string, std::function<void()>> workloads{
       {"stat", [&] { stat_files(names); }},
-      {"open-read", [&] { open_and_read(names, 2); }},
-      {"readdir", [&] { read_directories(base, count, 100); }},
+      {"open-read", [&] { open_and_read(names, 10); }},
+      {"readdir", [&] { read_directories(base, count, 300); }},
       {"see", [&] { see(base, names); }},
       {"create", [&] { create_files(names); }},
       {"create-empty", [&] { create_empty_files(names); }},
