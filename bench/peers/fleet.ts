@@ -97,11 +97,23 @@ export class Fleet {
     const data = join(this.directory, 'data', name);
     await mkdir(data, { recursive: true });
     fill(data);
-    const host = this.hosts.host(name);
-    const daemon = await this.#start(host, ['mount', data, '--state', state, '--listen', `${host.address}:0`]);
-    const client = { name, state, data, daemon };
+    const client = { name, state, data, daemon: await this.#mount(name, data) };
     this.clients.set(name, client);
     return client;
+  }
+
+  /** Mounts a client anew, `within` before its command: words of a program that becomes it. */
+  async remountClient(name: string, within: readonly string[] = []): Promise<void> {
+    const client = this.client(name);
+    await client.daemon.stop();
+    client.daemon = await this.#mount(name, client.data, within);
+    await this.published();
+  }
+
+  #mount(name: string, data: string, within: readonly string[] = []): Promise<Daemon> {
+    const host = this.hosts.host(name);
+    const words = ['mount', data, '--state', this.stateOf(name), '--listen', `${host.address}:0`];
+    return this.#start({ ...host, within: [...host.within, ...within] }, words);
   }
 
   client(name: string): Client {

@@ -22,7 +22,8 @@ export async function runSpecial(world: World, name: (typeof specialNames)[numbe
 async function runWorking(world: World, name: string): Promise<void> {
   const { bench, fleet, files } = world;
   const { summary, seconds, identical, ...work } = await workWhileServing(fleet);
-  const lost = `fio lost ${(100 * work.lost).toFixed(1)} % (${work.alone | 0} to ${work.serving | 0} a second)`;
+  const operations = `${work.alone | 0} a second alone, ${work.beside | 0} beside a snapshot, ${work.serving | 0} serving it`;
+  const lost = `fio lost ${(100 * work.lost).toFixed(1)} % (${operations})`;
   say(`${name.padEnd(26)} ${lost}`);
   record(bench, name, {
     ...(await othersOf(world, equalRates)),

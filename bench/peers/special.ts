@@ -1,8 +1,9 @@
 /** Scenarios that are more than one snapshot with something happening in it. */
-import { open, readdir, rm } from 'node:fs/promises';
+import { open, readdir, rm, writeFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { type Message, runCovaultWell } from '../../scripts/covault-process.ts';
 import { runTimed } from '../measure.ts';
 import { type Fleet, peerName, secondaryName, sourceName } from './fleet.ts';
 import { isIdentical, runSnapshot, storeOf, takeCopy } from './take-copy.ts';
@@ -10,6 +11,8 @@ import { isIdentical, runSnapshot, storeOf, takeCopy } from './take-copy.ts';
 const fioFile = 'fio.data';
 /** Shorter than the snapshot beside it. */
 const fioSeconds = 8;
+/** Settings of a client that serves at no hour. */
+const servesNothing = { uploadByHour: ['00:00-12:00=off', '12:00-24:00=off'] };
 
 /** What clients say they have served to one puller, blocks only, in all. */
 async function servedBytes(fleet: Fleet, puller: string): Promise<number> {
@@ -96,47 +99,85 @@ export async function copyAllAtOnce(fleet: Fleet, count: number) {
 }
 
 /**
- * `fio` in the data directory of a client, alone and while that client serves: operations a second. The client and fio
- * are bound to one processor, everything else to the others, since the hosts of this benchmark share a machine.
+ * `fio` in the data directory of a client: alone, beside snapshots that the client has no part in, and beside those for
+ * which it serves; operations a second. The client and fio are bound to one processor, everything else to the others,
+ * since the hosts of this benchmark share a machine. They share it nevertheless: the disk, the network, and whatever
+ * else runs on it moves to the processor that has less to do. So what is lost is told from the fio beside other
+ * snapshots, and the turns are such that what gets slower or faster by and by counts for both sides.
  */
 export async function workWhileServing(fleet: Fleet) {
-  const { data, daemon } = fleet.client(peerName(0));
+  const name = peerName(0);
   const processors = availableParallelism();
   if (processors < 2) throw new Error('needs two processors: one for the client that works, one for all others');
   const others = `1-${processors - 1}`;
-  await bind(daemon.child.pid as number, '0');
-  for (const [name, client] of fleet.clients) {
-    if (name !== peerName(0)) await bind(client.daemon.child.pid as number, others);
+  // From its start on: the engine's threads follow their callers over all processors that they could use then.
+  await fleet.remountClient(name, ['taskset', '-c', '0']);
+  for (const client of fleet.clients.values()) {
+    if (client.name !== name) await bind(client.daemon.child.pid as number, others);
   }
+  const { data } = fleet.client(name);
   try {
+    // Lays the file out, too.
     const alone = await runFio(data, fioSeconds);
-    const flowing = Promise.withResolvers<void>();
-    const store = storeOf(fleet, 'while-fio');
-    const start = performance.now();
-    const snapshot = runSnapshot(fleet, {
-      store,
-      onStart: (pid) => void bind(pid, others),
-      midway: { after: 0.02, act: () => flowing.resolve() },
-    });
-    await Promise.race([flowing.promise, snapshot]);
-    const serving = await runFio(data, fioSeconds);
-    const { last: summary, exitCode } = await snapshot;
-    if (exitCode !== 0) throw new Error(`the snapshot ended with ${exitCode}: ${JSON.stringify(summary)}`);
-    const seconds = (performance.now() - start) / 1000;
-    const served = sentBy(summary, peerName(0));
-    return {
-      summary,
-      seconds,
-      identical: await isIdentical(fleet, store),
-      alone,
-      serving,
-      lost: 1 - serving / alone,
-      served,
-    };
+    const turns: Turn[] = [];
+    for (const serves of [false, true, true, false]) {
+      await setServing(fleet, name, serves);
+      turns.push({ serves, ...(await fioDuringSnapshot(fleet, { store: `fio-${turns.length}`, data, others })) });
+    }
+    const [beside, serving] = [meanOf(turns, false), meanOf(turns, true)];
+    const { summary, seconds, store } = turns.find(({ serves }) => serves) as Turn;
+    const served = turns.map((turn) => sentBy(turn.summary, name));
+    if (turns.some(({ serves }, turn) => serves !== (served[turn] as number) > 0)) {
+      throw new Error(`${name} sent ${served.join(', ')} bytes: not when it was to serve`);
+    }
+    const identical = await isIdentical(fleet, store);
+    const operations = turns.map((turn) => turn.operations);
+    return { summary, seconds, identical, alone, beside, serving, lost: 1 - serving / beside, served, operations };
   } finally {
     await rm(join(data, fioFile), { force: true });
+    await fleet.remountClient(name);
     for (const { daemon } of fleet.clients.values()) await bind(daemon.child.pid as number, `0-${processors - 1}`);
   }
+}
+
+interface Turn {
+  serves: boolean;
+  /** A second. */
+  operations: number;
+  summary: Message;
+  seconds: number;
+  store: string;
+}
+
+function meanOf(turns: readonly Turn[], serves: boolean): number {
+  const chosen = turns.filter((turn) => turn.serves === serves);
+  return chosen.reduce((sum, { operations }) => sum + operations, 0) / chosen.length;
+}
+
+/** Lets a client serve or not. */
+async function setServing(fleet: Fleet, name: string, serves: boolean): Promise<void> {
+  const state = fleet.stateOf(name);
+  await writeFile(join(state, 'settings.json'), JSON.stringify(serves ? {} : servesNothing));
+  await runCovaultWell(['reload', '--state', state], fleet.runOn(fleet.hosts.host(name)));
+}
+
+/** `fio` from the moment on at which blocks come. @param options.others the processors of the snapshot. */
+async function fioDuringSnapshot(fleet: Fleet, options: { store: string; data: string; others: string }) {
+  const { data, others } = options;
+  const flowing = Promise.withResolvers<void>();
+  const store = storeOf(fleet, options.store);
+  const start = performance.now();
+  const snapshot = runSnapshot(fleet, {
+    store,
+    onStart: (pid) => void bind(pid, others),
+    midway: { after: 0.02, act: () => flowing.resolve() },
+  });
+  await Promise.race([flowing.promise, snapshot]);
+  const operations = await runFio(data, fioSeconds);
+  const { last: summary, exitCode } = await snapshot;
+  if (exitCode !== 0) throw new Error(`the snapshot ended with ${exitCode}: ${JSON.stringify(summary)}`);
+  const seconds = (performance.now() - start) / 1000;
+  return { operations, summary, seconds, store };
 }
 
 function sentBy(summary: Record<string, unknown>, name: string): number {
