@@ -15,17 +15,28 @@ export interface MemoryBenchOptions {
   state: string | undefined;
 }
 
-/** Resident set of the daemon, MiB. */
+/** Resident memory of the daemon in MiB. */
+interface Resident {
+  /** The process's own. */
+  anonymous: number;
+  /** Pages of files: the program, and those of the index's tables that are in the kernel's cache, which gives them up for others. */
+  file: number;
+}
+
 interface MemoryFigures {
-  mounted: number;
-  /** After every file was looked up, and the index had nothing more to do. */
-  lookedUp: number;
+  mounted: Resident;
+  /** After every file was looked up. */
+  lookedUp: Resident;
+  /** When the index had nothing more to do. */
+  settled: Resident;
   /** After each round of churn. */
-  churn: number[];
-  peak: number;
+  churn: Resident[];
+  /** Of each the most that was seen, ten times a second. */
+  peak: Resident;
 }
 
 const churnFiles = 20_000;
+const watchPauseMs = 100;
 const here = dirname(fileURLToPath(import.meta.url));
 
 export async function benchMemory(options: MemoryBenchOptions): Promise<void> {
@@ -58,13 +69,17 @@ export async function benchMemory(options: MemoryBenchOptions): Promise<void> {
     await runTimed({ program: 'rm', args: ['-rf', base, scratch], directory: '/' });
     await rm(scratch, { recursive: true, force: true });
   }
-  for (const [indexing, { mounted, lookedUp, churn, peak }] of Object.entries(results)) {
-    process.stderr.write(
-      `indexing ${indexing}: ${mounted} MiB when mounted, ${lookedUp} MiB with ${options.files} files looked up, ` +
-        `${churn.join(' ')} MiB over churn, ${peak} MiB at most\n`,
-    );
-  }
+  for (const [indexing, figures] of Object.entries(results))
+    process.stderr.write(`indexing ${indexing}: ${said(figures)}\n`);
   if (options.json) process.stdout.write(`${JSON.stringify({ memory: results })}\n`);
+}
+
+function said({ mounted, lookedUp, settled, churn, peak }: MemoryFigures): string {
+  const say = ({ anonymous, file }: Resident) => `${anonymous} + ${file}`;
+  return (
+    `MiB of its own + of files: ${say(mounted)} when mounted, ${say(lookedUp)} with all looked up, ` +
+    `${say(settled)} at rest, ${churn.map(say).join(', ')} over churn, ${say(peak)} at most`
+  );
 }
 
 async function measure(
@@ -72,23 +87,43 @@ async function measure(
   { files, churnRounds }: MemoryBenchOptions,
   drive: (workload: string, directory: string, count: number) => Promise<void>,
 ): Promise<MemoryFigures> {
-  const mounted = await residentMib(side, 'VmRSS');
-  await drive('look-up', join(side.directory, 'seen'), files);
-  await side.settled();
-  const lookedUp = await residentMib(side, 'VmRSS');
-  const churn: number[] = [];
-  for (let round = 0; round < churnRounds; round++) {
-    const directory = join(side.directory, 'churn');
-    for (const workload of ['create-empty', 'rename', 'unlink']) await drive(workload, directory, churnFiles);
-    await side.settled();
-    await rm(directory, { recursive: true });
-    churn.push(await residentMib(side, 'VmRSS'));
+  const peak: Resident = { anonymous: 0, file: 0 };
+  const look = async (): Promise<Resident> => {
+    const now = await residentOf(side);
+    peak.anonymous = Math.max(peak.anonymous, now.anonymous);
+    peak.file = Math.max(peak.file, now.file);
+    return now;
+  };
+  // What a daemon that is gone leaves unsaid, the next figure tells.
+  const watching = setInterval(() => look().catch(() => undefined), watchPauseMs);
+  try {
+    const mounted = await look();
+    await drive('look-up', join(side.directory, 'seen'), files);
+    const lookedUp = await look();
+    await atRest(side);
+    const settled = await look();
+    const churn: Resident[] = [];
+    for (let round = 0; round < churnRounds; round++) {
+      const directory = join(side.directory, 'churn');
+      for (const workload of ['create-empty', 'rename', 'unlink']) await drive(workload, directory, churnFiles);
+      await atRest(side);
+      await rm(directory, { recursive: true });
+      churn.push(await look());
+    }
+    return { mounted, lookedUp, settled, churn, peak };
+  } finally {
+    clearInterval(watching);
   }
-  return { mounted, lookedUp, churn, peak: await residentMib(side, 'VmHWM') };
 }
 
-async function residentMib(side: Side, field: 'VmRSS' | 'VmHWM'): Promise<number> {
+/** Waits until the daemon has nothing to do, however long that takes. */
+async function atRest(side: Side): Promise<void> {
+  while (!(await side.settled()));
+}
+
+async function residentOf(side: Side): Promise<Resident> {
   const status = await readFile(`/proc/${side.pid}/status`, 'utf8');
-  const kibibytes = new RegExp(`^${field}:\\s+(\\d+) kB$`, 'm').exec(status)?.[1];
-  return Math.round(Number(kibibytes) / 1024);
+  const mebibytes = (field: string) =>
+    Math.round(Number(new RegExp(`^${field}:\\s+(\\d+) kB$`, 'm').exec(status)?.[1]) / 1024);
+  return { anonymous: mebibytes('RssAnon'), file: mebibytes('RssFile') };
 }

@@ -13,8 +13,11 @@ export interface Side {
   directory: string;
   /** Of the daemon; undefined for the bare directory. */
   pid: number | undefined;
-  /** Waits until nothing is done behind the workload any more (hashing), so that it does not slow the next side. */
-  settled(): Promise<void>;
+  /**
+   * Waits until nothing is done behind the workload any more (hashing), so that it does not slow the next side, or 20
+   * seconds. @returns whether that is so.
+   */
+  settled(): Promise<boolean>;
   stop(): Promise<void>;
 }
 
@@ -68,7 +71,7 @@ async function startSide(name: SideName, options: SideOptions): Promise<Side | u
 async function startBare({ base }: SideOptions): Promise<Side> {
   const directory = join(base, 'bare');
   await mkdir(directory);
-  return { name: 'bare', directory, pid: undefined, settled: async () => {}, stop: async () => {} };
+  return { name: 'bare', directory, pid: undefined, settled: async () => true, stop: async () => {} };
 }
 
 /** The engine alone or, as `indexing`, with the index behind it, on a directory that may hold something already. */
@@ -135,17 +138,21 @@ const settlingPauseMs = 100;
 /** The index leaves a file alone until it has not changed for half a second. */
 const indexPauseMs = 600;
 
-/** Resolves when the daemon has begun what it puts off, and uses less than a tenth of one processor; or after 20 seconds. */
-async function settled(child: ChildProcess, pauseMs: number): Promise<void> {
+/**
+ * Resolves when the daemon has begun what it puts off, and uses less than a tenth of one processor, or has ended: true. Or
+ * after 20 seconds: false.
+ */
+async function settled(child: ChildProcess, pauseMs: number): Promise<boolean> {
   await new Promise((resolve) => setTimeout(resolve, pauseMs));
   let before = await processorTicks(child);
   for (let look = 0; look < settlingLooks; look++) {
     await new Promise((resolve) => setTimeout(resolve, settlingPauseMs));
     const now = await processorTicks(child);
     // A tick is 10 ms on every Linux that Node.js runs on.
-    if ((now - before) * 10 <= settlingPauseMs / 10) return;
+    if ((now - before) * 10 <= settlingPauseMs / 10) return true;
     before = now;
   }
+  return false;
 }
 
 /** Processor time of all threads so far, in ticks. */

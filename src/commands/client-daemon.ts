@@ -24,6 +24,7 @@ import { checkIndex, rebuildIndex } from './index-care.ts';
 import type { Logger } from './logging.ts';
 import { loadOrMakeMembership, type Membership } from './membership.ts';
 import { openSharing } from './sharing.ts';
+import { keepHeapSmall } from './small-heap.ts';
 import { lockStateDirectory } from './state-directory.ts';
 
 /** How long the index of a data directory that hangs may take to close, milliseconds. */
@@ -59,6 +60,7 @@ export interface ClientDaemon extends AsyncDisposable {
 /** @throws CovaultError what its parts throw; then nothing is left behind. */
 export async function startClientDaemon(options: ClientDaemonOptions): Promise<ClientDaemon> {
   const { stateDirectory, clock, log } = options;
+  keepHeapSmall();
   await using stack = new AsyncDisposableStack();
   const locked = await lockStateDirectory(stateDirectory);
   stack.defer(() => locked.release());

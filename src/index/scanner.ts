@@ -12,10 +12,19 @@ import type { IndexState } from './state.ts';
 import type { WorkerPool } from './worker-pool.ts';
 import type { ListOutcome } from './worker-protocol.ts';
 
-/** Entries asked for at once, entries put into one transaction, and directories asked for ahead. */
+/** Entries asked for at once, and entries put into one transaction. */
 const entriesPerPage = 1024;
 const entriesPerTransaction = 256;
-const directoriesAhead = 128;
+
+/**
+ * Directories asked for ahead. Listing is faster than the tables take it, so this bounds what waits in memory: a page of
+ * each, about 1 KiB for an entry.
+ */
+const directoriesAhead = 8;
+
+/** A step asks for no further directory after so many directories, or so many entries. */
+const directoriesPerStep = 128;
+const entriesPerStep = 8192;
 
 /** After so many tries of a directory that is not where its name is, the one above it is listed, too. */
 const triesBeforeAbove = 3;
@@ -25,6 +34,11 @@ interface Task {
   /** With all below it. */
   deep: boolean;
   tries: number;
+}
+
+interface Asked {
+  task: Task;
+  outcome: Promise<ListOutcome>;
 }
 
 interface Listed {
@@ -109,17 +123,39 @@ export class Scanner {
   async step(): Promise<void> {
     for (const [directory, deep] of this.#state.unlisted) this.#stack.push({ directory, deep, tries: 0 });
     this.#state.unlisted.clear();
-    const asked: { task: Task; outcome: Promise<ListOutcome> }[] = [];
-    while (asked.length < directoriesAhead) {
+    await this.#takeListings();
+  }
+
+  /** The next directory that there is a path to. */
+  #askNext(): Asked | undefined {
+    for (;;) {
       const task = this.#stack.pop();
-      if (!task) break;
+      if (!task) return undefined;
       const outcome = this.#ask(task, undefined);
-      if (outcome) asked.push({ task, outcome });
-      else if (!this.#state.foreign.has(task.directory) && isDirectory(this.#state, task.directory))
-        this.#adrift.push(task);
+      if (outcome) return { task, outcome };
+      if (!this.#state.foreign.has(task.directory) && isDirectory(this.#state, task.directory)) this.#adrift.push(task);
     }
+  }
+
+  /** Listings of a few directories, in the order in which they were asked for. */
+  async *#listings(): AsyncGenerator<{ task: Task; outcome: ListOutcome }> {
+    const asked: Asked[] = [];
+    let directories = 0;
+    let entries = 0;
     try {
-      await this.#take(asked);
+      for (;;) {
+        while (asked.length < directoriesAhead && directories < directoriesPerStep && entries < entriesPerStep) {
+          const next = this.#askNext();
+          if (!next) break;
+          asked.push(next);
+          directories++;
+        }
+        const first = asked.shift();
+        if (!first) return;
+        const outcome = await first.outcome;
+        if (outcome.kind === 'listed') entries += outcome.entries.length;
+        yield { task: first.task, outcome };
+      }
     } finally {
       // What is asked must not be left behind, also if putting it into the tables fails.
       await Promise.allSettled(asked.map(({ outcome }) => outcome));
@@ -127,11 +163,10 @@ export class Scanner {
   }
 
   /** Puts listings into the tables as they arrive, several small ones in one transaction. */
-  async #take(asked: readonly { task: Task; outcome: Promise<ListOutcome> }[]): Promise<void> {
+  async #takeListings(): Promise<void> {
     let small: Listed[] = [];
     let entries = 0;
-    for (const { task, outcome: promise } of asked) {
-      const outcome = await promise;
+    for await (const { task, outcome } of this.#listings()) {
       if (outcome.kind !== 'listed') {
         this.#missed(task, outcome);
         continue;
