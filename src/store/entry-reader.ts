@@ -59,6 +59,11 @@ export class EntryReader {
     }
   }
 
+  /** Puts what was just written into the cache, so that it is not read again. Takes over `bytes`, which are verified. */
+  keep(kind: EntryKind, digest: Digest, bytes: Uint8Array): void {
+    this.#cache.set(cacheKey(kind, digest), bytes);
+  }
+
   /**
    * Brings entries into the cache, those that fit into half of it, reading packs from front to back. What fails is
    * left to `read`, which says why.

@@ -177,6 +177,8 @@ export class StoreWriter implements SnapshotWriter {
       }
       const packed = await compress(bytes);
       queue.add({ digest, kind, rawBytes, compressed: packed !== undefined, body: packed ?? bytes });
+      // Objects are looked at again before the seal. The caller may reuse its buffer.
+      if (kind !== 'block') this.#parts.reader.keep(kind, digest, new Uint8Array(bytes));
       await queue.room();
     } finally {
       this.#gate.leave(rawBytes);

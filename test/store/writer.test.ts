@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Domain } from '../../src/core/domain.ts';
+import type { Backend } from '../../src/store/backend.ts';
 import { packHash } from '../../src/store/layout.ts';
 import { openFaultyBackend } from './faulty-backend.ts';
 import { openMemoryBackend } from './memory-backend.ts';
@@ -73,7 +74,7 @@ test('the caller may reuse its buffer once a block was taken', async () => {
 
 test('packs are written as they fill, and an object can be read before and after its pack is written', async () => {
   const backend = openMemoryBackend();
-  const writer = await (await makeTestStore(backend, { packBytes: 10_000 })).openWriter();
+  const writer = await (await makeTestStore(backend, { packBytes: 10_000, cacheBytes: 0 })).openWriter();
   const objects = Array.from({ length: 40 }, (_, position) => testBytes(position, 1000));
   for (const bytes of objects) await writer.addObject('tree', testDigester.digest(bytes), bytes);
   assert.ok(packsOf(backend).length >= 3);
@@ -84,6 +85,39 @@ test('packs are written as they fill, and an object can be read before and after
     assert.equal(writer.hasObject('recipe', digest), false);
   }
   await assert.rejects(writer.readObject('recipe', testDigester.digest(testBytes(1, 1000))), { code: 'E_NOT_FOUND' });
+});
+
+test('a snapshot is sealed without reading back what was just written', async () => {
+  const memory = openMemoryBackend();
+  const reads: string[] = [];
+  const backend: Backend = {
+    ...memory,
+    read(name, range) {
+      reads.push(name);
+      return memory.read(name, range);
+    },
+  };
+  const writer = await (await makeTestStore(backend)).openWriter();
+  const packed = packDirectory(home);
+  const buffer = new Uint8Array(10_000);
+  for (const { kind, digest, bytes } of packed.objects.values()) {
+    buffer.set(bytes);
+    await writer.addObject(kind, digest, buffer.subarray(0, bytes.byteLength));
+    buffer.fill(0);
+  }
+  for (const { digest, bytes } of packed.blocks.values()) {
+    await writer.addBlock({ digest, length: bytes.byteLength }, bytes);
+  }
+  await writer.flush();
+  reads.length = 0;
+  for (const { kind, digest, bytes } of packed.objects.values()) {
+    assert.deepEqual(new Uint8Array(await writer.readObject(kind, digest)), new Uint8Array(bytes));
+  }
+  await writer.seal(testRecord(packed.root, 1));
+  assert.deepEqual(
+    reads.filter((name) => packHash(name)),
+    [],
+  );
 });
 
 test('bytes that are not those of the digest are refused, and the writer goes on', async () => {
