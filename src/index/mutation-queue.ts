@@ -1,5 +1,6 @@
 /** Mutations that wait to be applied, with markers between them. Bounded: beyond a limit it becomes "anything changed". */
 import type { Mutation } from '../core/mutation.ts';
+import { type PackedMutations, packMutations, unpackMutations } from './packed-mutations.ts';
 import { type Extent, endOfFile, joined, RangeSet } from './ranges.ts';
 
 /** Somebody waits until everything before it is in the index. */
@@ -17,17 +18,22 @@ export interface Marker {
   searches: number;
 }
 
-type Item = { mutation: Mutation } | { marker: Marker };
+/** Only the first part and the last are not packed. */
+type Part = { mutations: Mutation[] } | { packed: PackedMutations } | { marker: Marker };
 
-/** Mutations kept; each takes about 200 bytes. */
+/** Mutations kept. */
 const mutationsMax = 500_000;
+
+/** Mutations of a part; as objects each takes about 400 bytes, packed 60. */
+const mutationsPerPart = 512;
 
 export class MutationQueue {
   readonly #root: bigint;
   readonly #limit: number;
-  #items: Item[] = [];
-  /** Items before this position are taken. */
-  #head = 0;
+  #parts: Part[] = [];
+  /** Mutations of the first part that are taken. */
+  #taken = 0;
+  #length = 0;
   /** Markers whose place in the order the engine will tell, by the number of their cut. */
   readonly #expected = new Map<bigint, Marker>();
 
@@ -39,16 +45,19 @@ export class MutationQueue {
 
   /** Mutations and markers that wait. */
   get length(): number {
-    return this.#items.length - this.#head;
+    return this.#length;
   }
 
   push(batch: readonly Mutation[]): void {
-    for (const mutation of batch) this.#items.push({ mutation });
+    for (const mutation of batch) this.#openPart().push(mutation);
+    this.#length += batch.length;
     if (this.length > this.#limit) this.#degrade();
   }
 
   pushMarker(marker: Marker): void {
-    this.#items.push({ marker });
+    this.#packLast();
+    this.#parts.push({ marker });
+    this.#length++;
   }
 
   /** The marker comes where the engine says that the cut was made. */
@@ -73,8 +82,8 @@ export class MutationQueue {
 
   /** The marker before which nothing waits any more. */
   get firstMarker(): Marker | undefined {
-    const item = this.#items[this.#head];
-    return item && 'marker' in item ? item.marker : undefined;
+    const part = this.#parts[0];
+    return part && 'marker' in part ? part.marker : undefined;
   }
 
   get hasMarker(): boolean {
@@ -82,8 +91,7 @@ export class MutationQueue {
   }
 
   removeMarker(marker: Marker): void {
-    this.#compact();
-    this.#items = this.#items.filter((item) => !('marker' in item) || item.marker !== marker);
+    this.#dropMarkers((each) => each === marker);
     for (const [number, each] of this.#expected) if (each === marker) this.#expected.delete(number);
   }
 
@@ -91,8 +99,7 @@ export class MutationQueue {
   takeMarkers(): Marker[] {
     const markers = [...this.#markers(), ...this.#expected.values()];
     this.#expected.clear();
-    this.#compact();
-    this.#items = this.#items.filter((item) => !('marker' in item));
+    this.#dropMarkers(() => true);
     return markers;
   }
 
@@ -100,47 +107,74 @@ export class MutationQueue {
   take(max: number): Mutation[] {
     const taken: Mutation[] = [];
     while (taken.length < max) {
-      const item = this.#items[this.#head];
-      if (!item || 'marker' in item) break;
-      taken.push(item.mutation);
-      this.#head++;
+      const part = this.#parts[0];
+      if (!part || 'marker' in part) break;
+      const mutations = 'packed' in part ? unpackMutations(part.packed) : part.mutations;
+      const some = mutations.slice(this.#taken, this.#taken + max - taken.length);
+      for (const mutation of some) taken.push(mutation);
+      this.#taken += some.length;
+      if (this.#taken < mutations.length) {
+        this.#parts[0] = { mutations };
+      } else {
+        this.#parts.shift();
+        this.#taken = 0;
+      }
     }
-    if (this.#head > 4096 && this.#head * 2 > this.#items.length) this.#compact();
+    this.#length -= taken.length;
     return taken;
   }
 
   /** What waiting mutations say of a file's content, in ranges of whole `unit`s; undefined: nothing. */
   extentOf(inode: bigint, unit: number): Extent | undefined {
     let extent: Extent | undefined;
-    for (let at = this.#head; at < this.#items.length; at++) {
-      const item = this.#items[at] as Item;
-      if ('marker' in item || item.mutation.inode !== inode) continue;
-      extent = joined(extent, contentExtent(item.mutation, unit));
+    for (const [number, part] of this.#parts.entries()) {
+      if ('marker' in part || ('packed' in part && !part.packed.inodes.includes(inode))) continue;
+      const mutations = 'packed' in part ? unpackMutations(part.packed) : part.mutations;
+      for (const mutation of number === 0 ? mutations.slice(this.#taken) : mutations)
+        if (mutation.inode === inode) extent = joined(extent, contentExtent(mutation, unit));
     }
     return extent;
   }
 
   #markers(): Marker[] {
-    return this.#items.slice(this.#head).flatMap((item) => ('marker' in item ? [item.marker] : []));
+    return this.#parts.flatMap((part) => ('marker' in part ? [part.marker] : []));
+  }
+
+  #dropMarkers(isDropped: (marker: Marker) => boolean): void {
+    const before = this.#parts.length;
+    this.#parts = this.#parts.filter((part) => !('marker' in part && isDropped(part.marker)));
+    this.#length -= before - this.#parts.length;
+  }
+
+  /** What takes the next mutation. */
+  #openPart(): Mutation[] {
+    const last = this.#parts.at(-1);
+    if (last && 'mutations' in last && last.mutations.length < mutationsPerPart) return last.mutations;
+    this.#packLast();
+    const mutations: Mutation[] = [];
+    this.#parts.push({ mutations });
+    return mutations;
+  }
+
+  /** The first part is to be taken soon. */
+  #packLast(): void {
+    const last = this.#parts.at(-1);
+    if (last && 'mutations' in last && this.#parts.length > 1)
+      this.#parts[this.#parts.length - 1] = { packed: packMutations(last.mutations) };
   }
 
   /** Between two markers, and before and behind them all, one mutation stands for all that there were. */
   #degrade(): void {
-    const degraded: Item[] = [];
+    const degraded: Part[] = [];
     let isTold = false;
-    for (const item of this.#items.slice(this.#head)) {
-      if ('marker' in item || !isTold) {
-        degraded.push('marker' in item ? item : { mutation: { kind: 'subtree', inode: this.#root } });
-      }
-      isTold = !('marker' in item);
+    for (const part of this.#parts) {
+      const isMarker = 'marker' in part;
+      if (isMarker || !isTold) degraded.push(isMarker ? part : { mutations: [{ kind: 'subtree', inode: this.#root }] });
+      isTold = !isMarker;
     }
-    this.#head = 0;
-    this.#items = degraded;
-  }
-
-  #compact(): void {
-    this.#items = this.#items.slice(this.#head);
-    this.#head = 0;
+    this.#parts = degraded;
+    this.#length = degraded.length;
+    this.#taken = 0;
   }
 }
 

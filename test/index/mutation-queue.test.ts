@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Mutation } from '../../src/core/mutation.ts';
 import { type Marker, MutationQueue } from '../../src/index/mutation-queue.ts';
+import { packMutations } from '../../src/index/packed-mutations.ts';
 import type { RangeSet } from '../../src/index/ranges.ts';
 
 const root = 7n;
@@ -69,4 +70,57 @@ test('what waits can be asked for by inode', () => {
   assert.equal(queue.extentOf(2n, 10), 'whole');
   queue.take(10);
   assert.equal(queue.extentOf(2n, 10), undefined);
+});
+
+/** Numbers and names as large as they get, of every kind. */
+function mutationsOf(number: number): Mutation[] {
+  const inode = 0xffff_ffff_ffff_0000n + BigInt(number);
+  const place = { parent: BigInt(number), name: Uint8Array.from([number % 251, 255, 128]) };
+  const to = { newParent: inode, newName: Uint8Array.from([1]) };
+  return [
+    { kind: 'content', inode, offset: 2 ** 52, length: number },
+    { kind: 'truncate', inode, size: number },
+    { kind: 'create', inode, ...place },
+    { kind: 'link', inode, ...place },
+    { kind: 'unlink', inode, ...place },
+    { kind: 'rename', inode, ...place, ...to, exchange: number % 2 === 0 },
+    { kind: 'attributes', inode },
+    { kind: 'xattrs', inode },
+    { kind: 'inode', inode },
+    { kind: 'subtree', inode },
+  ];
+}
+
+test('thousands that wait come out as they went in, are found by inode, and stop at markers among them', () => {
+  const all = Array.from({ length: 300 }, (_, number) => mutationsOf(number)).flat();
+  const queue = new MutationQueue(root);
+  const marker = makeMarker();
+  queue.push(all.slice(0, 1700));
+  queue.pushMarker(marker);
+  queue.push(all.slice(1700));
+  assert.equal(queue.length, 3001);
+  assert.equal(queue.extentOf(0xffff_ffff_ffff_0000n + 140n, 10), 'whole');
+  assert.equal(queue.extentOf(5n, 10), undefined);
+  const out: Mutation[] = [];
+  const taken = (max: number) => {
+    const some = queue.take(max).map((each) => Object.assign(each, namesAsArrays(each)));
+    out.push(...some);
+    return some.length;
+  };
+  while (taken(97) > 0) assert.equal(queue.length, 3001 - out.length);
+  assert.equal(out.length, 1700);
+  assert.equal(queue.firstMarker, marker);
+  queue.removeMarker(marker);
+  while (taken(2000) > 0) assert.equal(queue.length, 3000 - out.length);
+  assert.deepEqual(out, all);
+});
+
+function namesAsArrays(mutation: Mutation): object {
+  const entries = Object.entries(mutation).filter(([, value]) => value instanceof Uint8Array);
+  return Object.fromEntries(entries.map(([key, value]) => [key, Uint8Array.from(value)]));
+}
+
+test('a mutation that waits takes less than a hundred bytes', () => {
+  const { bytes, inodes } = packMutations(Array.from({ length: 50 }, (_, number) => mutationsOf(number)).flat());
+  assert.ok(bytes.byteLength + inodes.byteLength < 500 * 100);
 });
