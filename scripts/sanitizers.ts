@@ -101,7 +101,12 @@ function check(name: string, { option, unitTarget, library, settings }: Sanitize
   mkdirSync(reports);
   // Daemons of ordinary users report too.
   chmodSync(reports, 0o1777);
-  const env = { ...process.env, LD_PRELOAD: libraryPath, ...settings(join(reports, 'report')) };
+  const env = {
+    ...process.env,
+    LD_PRELOAD: libraryPath,
+    NODE_OPTIONS: `--import=${join(copy, 'scripts/preload-for-node.mjs')}`,
+    ...settings(join(reports, 'report')),
+  };
   const arePassed = run(process.execPath, ['scripts/test.ts', '--built', ...testWords], { cwd: copy, env });
   const found = readdirSync(reports).map((file) => readFileSync(join(reports, file), 'utf8'));
   for (const text of found) process.stdout.write(`${text}\n`);
