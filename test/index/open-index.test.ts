@@ -63,8 +63,8 @@ function describeMissingCommit(path: string): void {
   const at = { pageBytes: 48, flags: 52, root: 136, lastPage: 144, transaction: 152 };
   const bytes = fs.readFileSync(path);
   const pageBytes = bytes.readUInt32LE(at.pageBytes);
-  const transactions = [0, pageBytes].map((page) => bytes.readBigUInt64LE(page + at.transaction));
-  const newest = transactions[0]! > transactions[1]! ? 0 : pageBytes;
+  const transactionOf = (page: number) => bytes.readBigUInt64LE(page + at.transaction);
+  const newest = transactionOf(0) > transactionOf(pageBytes) ? 0 : pageBytes;
   const older = pageBytes - newest;
   const overlappingSync = 0x1000;
   bytes.copy(bytes, older, newest, newest + at.transaction + 16);
