@@ -1,6 +1,7 @@
 /** The figures of the scenarios that are more than one snapshot: see `special.ts`. */
 import { mkdtemp } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { Message } from '../../scripts/covault-process.ts';
 import { cleanUp } from '../../scripts/leftovers.ts';
 import { type Bench, record, say, type World } from './bench-state.ts';
 import { chooseFiles, layOut } from './data.ts';
@@ -26,10 +27,7 @@ async function runWorking(world: World, name: string): Promise<void> {
   const lost = `fio lost ${(100 * work.lost).toFixed(1)} % (${operations})`;
   say(`${name.padEnd(26)} ${lost}`);
   record(bench, name, {
-    ...(await othersOf(world, equalRates)),
-    sourceBytes: summary.fromSource,
-    sourceOnlyBytes: summary.onlyAtSource,
-    totalBytes: summary.newBytes,
+    ...(await figuresOf(world, summary)),
     seconds,
     lowerBound: boundOf(files, equalRates),
     identical,
@@ -43,9 +41,7 @@ async function runKilled(world: World, name: string): Promise<void> {
   const { summary, seconds, totalBytes, pulledTwice, identical } = await killSecondary(fleet);
   say(`${name.padEnd(26)} pulled twice ${(pulledTwice / 1e6).toFixed(1)} MB of ${(totalBytes / 1e6).toFixed(1)} MB`);
   record(bench, name, {
-    ...(await othersOf(world, equalRates)),
-    sourceBytes: summary.fromSource,
-    sourceOnlyBytes: summary.onlyAtSource,
+    ...(await figuresOf(world, summary)),
     totalBytes,
     seconds,
     lowerBound: boundOf(files, equalRates),
@@ -67,16 +63,19 @@ async function runStale(world: World, name: string): Promise<void> {
     `${name.padEnd(26)} ${changed} files changed, ${staleCount} wrong entries met, ${after - before} taken out of the map`,
   );
   record(bench, name, {
-    ...(await othersOf(world, equalRates)),
-    sourceBytes: summary.fromSource,
-    sourceOnlyBytes: summary.onlyAtSource,
-    totalBytes: summary.newBytes,
+    ...(await figuresOf(world, summary)),
     seconds,
     lowerBound: boundOf(files, equalRates, [0, 2]),
     identical: await isIdentical(fleet, store),
     staleCount,
     corrected: after - before,
   });
+}
+
+/** What all have in common: the others' times, and bytes by where they came from. */
+async function figuresOf(world: World, { fromSource, onlyAtSource, newBytes }: Message) {
+  const others = await othersOf(world, equalRates);
+  return { ...others, sourceBytes: fromSource, sourceOnlyBytes: onlyAtSource, totalBytes: newBytes };
 }
 
 /** Smaller data, since it is copied eight times over the same links. */

@@ -1,6 +1,6 @@
 /** Directories that have no name for a while, because they were looked for where they no longer are. */
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { type TestContext, test } from 'node:test';
 import type { Mutation } from '../../src/core/mutation.ts';
 import type { LiveIndex } from '../../src/index/live-index.ts';
 import { makeFixture, noise, sightOf } from './index-fixture.ts';
@@ -14,13 +14,19 @@ async function consumed(index: LiveIndex, mutations: Mutation[]): Promise<void> 
   await new Promise((resolve) => setTimeout(resolve, 50));
 }
 
-test('what is done in a directory that has no name just now is not lost', async (t) => {
+/** An index that is level with two empty directories, `p` and `q`. */
+async function indexedDirectories(t: TestContext) {
   const fixture = await makeFixture(t);
   const directory = new RecordedDirectory(fixture.data);
   for (const name of ['p', 'q']) directory.makeDirectory(name);
   const index = await fixture.open({ settle: async () => undefined });
   await index.level();
   directory.take();
+  return { fixture, directory, index };
+}
+
+test('what is done in a directory that has no name just now is not lost', async (t) => {
+  const { fixture, directory, index } = await indexedDirectories(t);
 
   directory.makeDirectory('p/x');
   directory.create('p/x/a', noise(1, 3000));
@@ -67,12 +73,7 @@ function fillTurn(mutations: Mutation[]): Mutation[] {
 }
 
 test('names told of a directory that was not seen yet, and hangs on nothing, are not lost', async (t) => {
-  const fixture = await makeFixture(t);
-  const directory = new RecordedDirectory(fixture.data);
-  for (const name of ['p', 'q']) directory.makeDirectory(name);
-  const index = await fixture.open({ settle: async () => undefined });
-  await index.level();
-  directory.take();
+  const { fixture, directory, index } = await indexedDirectories(t);
 
   directory.changeMode('p', 0o700);
   const changed = directory.take();
