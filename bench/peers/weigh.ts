@@ -35,7 +35,7 @@ async function read(path: Buffer): Promise<{ wireBytes: number; content: string 
       if (bytesRead === 0) return { wireBytes, content: hash.digest('hex') };
       const bytes = piece.subarray(0, bytesRead);
       hash.update(bytes);
-      wireBytes += (await compress(bytes, 'fast'))?.byteLength ?? bytesRead;
+      wireBytes += (await compress(bytes))?.byteLength ?? bytesRead;
     }
   } finally {
     await file.close();

@@ -20,11 +20,11 @@ import { KeptIndex } from '../index/kept-index.ts';
 import type { ServingGate } from '../snapshot/serving-gate.ts';
 import { ClientNetwork } from './client-network.ts';
 import { type ControlServer, serveControl } from './control.ts';
+import { keepHeapSmall } from './heap.ts';
 import { checkIndex, rebuildIndex } from './index-care.ts';
 import type { Logger } from './logging.ts';
 import { loadOrMakeMembership, type Membership } from './membership.ts';
 import { openSharing } from './sharing.ts';
-import { keepHeapSmall } from './small-heap.ts';
 import { lockStateDirectory } from './state-directory.ts';
 
 /** How long the index of a data directory that hangs may take to close, milliseconds. */

@@ -27,6 +27,7 @@ import {
 } from './command.ts';
 import { connectPeer } from './connect-peer.ts';
 import { parseDuration } from './durations.ts';
+import { collectRarely } from './heap.ts';
 import { loadJoined } from './membership.ts';
 import { passwordOptions } from './password.ts';
 import { loadPeerSpeeds, savePeerSpeeds } from './peer-speeds-file.ts';
@@ -70,6 +71,7 @@ export const snapshotCommand: Command = {
     ['covault snapshot laptop --to /backups/vault --password-file ~/secret --json', 'for a script'],
   ],
   async run(call) {
+    collectRarely();
     const client = parameter(call, 0);
     const directory = neededOption(call, 'to');
     const { domain, joined } = await loadJoined(stateDirectoryOf(call));

@@ -13,6 +13,17 @@ export interface BlockSource {
    * owns the bytes.
    */
   readBlock(digest: Digest): Promise<Uint8Array | undefined>;
+  /** The same as it is sent over a slow link; absent: whoever sends it compresses it. */
+  readPacked?(digest: Digest): Promise<PackedBlock | undefined>;
+}
+
+/** A block, compressed if that saves anything. */
+export interface PackedBlock {
+  /** Of the block itself. */
+  length: number;
+  /** What `compress` made of it, or the block's own bytes. */
+  bytes: Uint8Array;
+  isCompressed: boolean;
 }
 
 /** Brings blocks from wherever they are, whoever is asked. */
@@ -77,8 +88,12 @@ export interface SnapshotSink {
   hasObject(kind: ObjectKind, digest: Digest): boolean;
   /** Also of objects for which `hasObject` is false. @throws CovaultError `E_NOT_FOUND`, `E_CORRUPT`. */
   readObject(kind: ObjectKind, digest: Digest): Promise<Uint8Array>;
-  /** Adds a verified block; keeps no reference to `bytes` once resolved. Resolves early, to give backpressure. */
-  addBlock(block: Block, bytes: Uint8Array): Promise<void>;
+  /**
+   * Adds a verified block; keeps no reference to `bytes` once resolved. Resolves early, to give backpressure.
+   *
+   * @param packed what `decompress` has made `bytes` of, if the block came so: need not be compressed again.
+   */
+  addBlock(block: Block, bytes: Uint8Array, packed?: Uint8Array): Promise<void>;
   addObject(kind: ObjectKind, digest: Digest, bytes: Uint8Array): Promise<void>;
   /** Makes everything added so far durable (packs, then their indexes). */
   flush(): Promise<void>;

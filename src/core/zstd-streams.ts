@@ -1,6 +1,6 @@
 /** Coders of zstd that are used again and again. The door to zstd in node:zlib. */
 import type { Transform } from 'node:stream';
-import { constants, createZstdCompress, createZstdDecompress } from 'node:zlib';
+import { constants, createZstdCompress, createZstdDecompress, zstdCompressSync, zstdDecompressSync } from 'node:zlib';
 import { invariant } from './errors.ts';
 
 /**
@@ -8,6 +8,9 @@ import { invariant } from './errors.ts';
  * smaller ones get memory of their own, so that none holds on to much more than itself.
  */
 const pieceBytes = 256 * 1024;
+
+/** Logarithm of the largest window that is decompressed: our own have 21, and each coder may hold on to one. */
+const windowLogMax = 23;
 
 /** Coders of one kind at most: as many as there are threads that do the work. */
 const codersMax = 4;
@@ -35,7 +38,8 @@ export class ZstdStreams {
 
   /** Each input must be one frame, whole (`isOneFrame`): what is behind or missing would meet the next input. */
   static decompressing(): ZstdStreams {
-    return new ZstdStreams(() => createZstdDecompress({ chunkSize: pieceBytes }));
+    const params = { [constants.ZSTD_d_windowLogMax]: windowLogMax };
+    return new ZstdStreams(() => createZstdDecompress({ params, chunkSize: pieceBytes }));
   }
 
   /**
@@ -77,6 +81,23 @@ export class ZstdStreams {
     if (next) next(coder);
     else this.#idle.push(coder);
   }
+}
+
+/** One frame, made on the calling thread. */
+export function compressAtOnce(input: Uint8Array, level: number): Uint8Array {
+  // Room for the largest result there is, so that it is made in one piece.
+  const chunkSize = input.byteLength + (input.byteLength >>> 8) + 512;
+  return zstdCompressSync(input, { params: { [constants.ZSTD_c_compressionLevel]: level }, chunkSize });
+}
+
+/** What is in one frame, on the calling thread. @throws Error if it is damaged, or more than `bytesMax`. */
+export function decompressAtOnce(input: Uint8Array, bytesMax: number): Uint8Array {
+  const params = { [constants.ZSTD_d_windowLogMax]: windowLogMax };
+  return zstdDecompressSync(input, {
+    params,
+    maxOutputLength: Math.max(bytesMax, 1),
+    chunkSize: Math.max(bytesMax, 64),
+  });
 }
 
 function code(coder: Transform, input: Uint8Array, bytesMax: number): Promise<Uint8Array> {

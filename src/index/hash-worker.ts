@@ -5,7 +5,9 @@
 import { closeSync, constants, fstatSync, readSync } from 'node:fs';
 import { setPriority } from 'node:os';
 import { parentPort, workerData } from 'node:worker_threads';
-import { createDigester } from '../core/digest.ts';
+import { compressHere } from '../core/compression.ts';
+import { createDigester, digestsEqual } from '../core/digest.ts';
+import type { PackedBlock } from '../core/ports.ts';
 import { openInEpoch } from '../fs/epoch.ts';
 import { openNode, setIdleIo } from '../fs/native.ts';
 import { type HashTools, hashContent } from './content-hash.ts';
@@ -14,6 +16,7 @@ import { codeOf, DataDirectory, isGone } from './data-directory.ts';
 import { isOver, PastDirectory } from './past-directory.ts';
 import { Recut } from './recut.ts';
 import type {
+  AnswerTo,
   FileTimes,
   HashFile,
   HashOutcome,
@@ -37,6 +40,9 @@ const tools: HashTools = {
   },
 };
 
+/** What blocks are read into, one after the other: as large as the largest so far. */
+let readBuffer = Buffer.allocUnsafeSlow(0);
+
 /** The window is given back when it has grown beyond this many bytes. */
 const bufferBytesKept = 8 * 1024 * 1024;
 
@@ -51,7 +57,7 @@ try {
 parentPort?.on('message', (request: WorkerRequest) => {
   try {
     const answer = answerTo(request);
-    parentPort?.postMessage({ answer }, answer instanceof Uint8Array ? [answer.buffer as ArrayBuffer] : []);
+    parentPort?.postMessage({ answer }, request.kind === 'read' ? ownedBy(answer as AnswerTo['read']) : []);
   } catch (error) {
     parentPort?.postMessage({ error: error instanceof Error ? (error.stack ?? error.message) : String(error) });
   }
@@ -66,18 +72,26 @@ function answerTo(request: WorkerRequest): unknown {
     case 'list':
       return at(request.epoch).list(request);
     case 'read':
-      return readBytes(request);
+      return readBlock(request);
   }
 }
 
-function readBytes({ fd, offset, length }: ReadRequest): Uint8Array | undefined {
-  const bytes = new Uint8Array(length);
+function readBlock({ fd, offset, length, digest, isToBePacked }: ReadRequest): PackedBlock | undefined {
+  if (readBuffer.byteLength < length) readBuffer = Buffer.allocUnsafeSlow(length);
+  const bytes = readBuffer.subarray(0, length);
   for (let done = 0; done < length; ) {
     const count = readSync(fd, bytes, done, length - done, offset + done);
     if (count === 0) return undefined;
     done += count;
   }
-  return bytes;
+  if (!digestsEqual(tools.digester.digest(bytes), digest)) return undefined;
+  const packed = isToBePacked ? compressHere(bytes) : undefined;
+  // In memory of its own, which is handed over.
+  return { length, bytes: new Uint8Array(packed ?? bytes), isCompressed: packed !== undefined };
+}
+
+function ownedBy(block: PackedBlock | undefined): ArrayBuffer[] {
+  return block === undefined ? [] : [block.bytes.buffer as ArrayBuffer];
 }
 
 /** The directory as it is, or as it was at a cut. */

@@ -1,11 +1,12 @@
 /** Blocks read from the live files, verified. */
-import { closeSync, constants, fstatSync, read } from 'node:fs';
-import { type Digest, digestsEqual } from '../core/digest.ts';
-import type { BlockSource } from '../core/ports.ts';
+import { closeSync, constants, fstatSync } from 'node:fs';
+import type { Digest } from '../core/digest.ts';
+import type { BlockSource, PackedBlock } from '../core/ports.ts';
 import { openNode } from '../fs/native.ts';
 import { type Location, unpackLocation } from './layout.ts';
 import { pathOf } from './names.ts';
 import type { IndexState } from './state.ts';
+import type { ReadRequest } from './worker-protocol.ts';
 
 /** Files kept open between two reads, and for how many milliseconds at most. */
 const openFilesMax = 64;
@@ -22,8 +23,8 @@ interface OpenFile {
   isDropped: boolean;
 }
 
-/** Reads part of an open file; undefined if the file ends before. The caller owns the bytes. */
-export type ReadPart = (part: { fd: number; offset: number; length: number }) => Promise<Uint8Array | undefined>;
+/** Reads a block from an open file; undefined if that has another content there. The caller owns the bytes. */
+export type ReadPart = (part: Omit<ReadRequest, 'kind'>) => Promise<PackedBlock | undefined>;
 
 export class HeldBlocks implements BlockSource {
   readonly #state: IndexState;
@@ -34,7 +35,7 @@ export class HeldBlocks implements BlockSource {
   readonly #timer: NodeJS.Timeout;
   #isClosed = false;
 
-  constructor(state: IndexState, directoryFd: number, read: ReadPart = readPart) {
+  constructor(state: IndexState, directoryFd: number, read: ReadPart) {
     this.#read = read;
     this.#state = state;
     this.#directoryFd = directoryFd;
@@ -43,18 +44,26 @@ export class HeldBlocks implements BlockSource {
   }
 
   async readBlock(digest: Digest): Promise<Uint8Array | undefined> {
-    if (this.#isClosed) return undefined;
-    for (const location of this.#locations(digest)) {
-      const bytes = await this.#readAt(location);
-      if (bytes && digestsEqual(this.#state.digester.digest(bytes), digest)) return bytes;
-    }
-    return undefined;
+    return (await this.#find(digest, false))?.bytes;
+  }
+
+  async readPacked(digest: Digest): Promise<PackedBlock | undefined> {
+    return await this.#find(digest, true);
   }
 
   close(): void {
     this.#isClosed = true;
     clearInterval(this.#timer);
     for (const inode of [...this.#files.keys()]) this.#drop(inode);
+  }
+
+  async #find(digest: Digest, isToBePacked: boolean): Promise<PackedBlock | undefined> {
+    if (this.#isClosed) return undefined;
+    for (const location of this.#locations(digest)) {
+      const block = await this.#readAt(location, { digest, isToBePacked });
+      if (block) return block;
+    }
+    return undefined;
   }
 
   #locations(digest: Digest): Location[] {
@@ -65,12 +74,15 @@ export class HeldBlocks implements BlockSource {
     return locations;
   }
 
-  /** The bytes at the location, or undefined if the file is not there, cannot be read or is too short. */
-  async #readAt({ inode, offset, length }: Location): Promise<Uint8Array | undefined> {
+  /** The block at the location, or undefined if the file is not there, cannot be read or has become another. */
+  async #readAt(
+    { inode, offset, length }: Location,
+    wanted: Pick<ReadRequest, 'digest' | 'isToBePacked'>,
+  ): Promise<PackedBlock | undefined> {
     const file = this.#open(inode);
     if (!file) return undefined;
     try {
-      return await this.#read({ fd: file.fd, offset, length });
+      return await this.#read({ fd: file.fd, offset, length, ...wanted });
     } catch {
       return undefined;
     } finally {
@@ -120,21 +132,4 @@ export class HeldBlocks implements BlockSource {
     const nowMs = this.#state.clock.monotonicMs();
     for (const [inode, file] of [...this.#files]) if (nowMs - file.usedAtMs > idleMsMax) this.#drop(inode);
   }
-}
-
-/** By Node's own threads, which have no priority of their own. */
-const readPart: ReadPart = async ({ fd, offset, length }) => {
-  const bytes = new Uint8Array(length);
-  for (let done = 0; done < length; ) {
-    const count = await readSome(fd, bytes.subarray(done), offset + done);
-    if (count === 0) return undefined;
-    done += count;
-  }
-  return bytes;
-};
-
-function readSome(fd: number, into: Uint8Array, position: number): Promise<number> {
-  return new Promise((resolve, reject) => {
-    read(fd, into, 0, into.byteLength, position, (error, count) => (error ? reject(error) : resolve(count)));
-  });
 }

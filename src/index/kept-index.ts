@@ -8,7 +8,7 @@
 import type { Digest } from '../core/digest.ts';
 import { CovaultError, isCovaultError } from '../core/errors.ts';
 import type { Mutation } from '../core/mutation.ts';
-import type { BlockSource, Cut, CutSource, FeedSource } from '../core/ports.ts';
+import type { BlockSource, Cut, CutSource, FeedSource, PackedBlock } from '../core/ports.ts';
 import type { CheckOptions, CheckReport } from './check.ts';
 import type { IndexStatus } from './index-status.ts';
 import { type IndexOptions, type LiveIndex, openIndex } from './live-index.ts';
@@ -90,6 +90,10 @@ export class KeptIndex implements BlockSource, CutSource {
 
   async readBlock(digest: Digest): Promise<Uint8Array | undefined> {
     return await this.#current?.readBlock(digest);
+  }
+
+  async readPacked(digest: Digest): Promise<PackedBlock | undefined> {
+    return await this.#current?.readPacked(digest);
   }
 
   readonly feed: FeedSource = {

@@ -7,7 +7,7 @@ import type { Clock } from '../core/clock.ts';
 import { createDigester, type Digest } from '../core/digest.ts';
 import type { Domain } from '../core/domain.ts';
 import type { Mutation } from '../core/mutation.ts';
-import type { BlockSource, Cut, CutSource } from '../core/ports.ts';
+import type { BlockSource, Cut, CutSource, PackedBlock } from '../core/ports.ts';
 import type { EpochSource } from '../fs/epoch.ts';
 import { openNode } from '../fs/native.ts';
 import { type CheckOptions, type CheckReport, checkIndex } from './check.ts';
@@ -15,7 +15,7 @@ import { Cuts } from './cuts.ts';
 import { Durability } from './durability.ts';
 import { Feed } from './feed.ts';
 import { Hashing } from './hashing.ts';
-import { HeldBlocks, type ReadPart } from './held-blocks.ts';
+import { HeldBlocks } from './held-blocks.ts';
 import { undoIntents } from './holdings.ts';
 import { IndexLoop } from './index-loop.ts';
 import { type IndexStatus, statusOf } from './index-status.ts';
@@ -34,8 +34,8 @@ import { WorkerPool } from './worker-pool.ts';
 /** Nice value of the hashing threads: they take what others leave. */
 const hashingNiceness = 10;
 
-/** Of the threads that read blocks for others, and how many there are. */
-const readingNiceness = 19;
+/** Of the threads that read blocks for others idly, and how many there are. */
+const idleNiceness = 19;
 const readingThreads = 2;
 
 export interface IndexOptions {
@@ -135,7 +135,12 @@ export class LiveIndex implements BlockSource, CutSource {
     );
     this.#lookers = new WorkerPool({ ...settings, stop: stop(), niceness: 0 }, { size: 1, name: 'covault-look' });
     this.#readers = new WorkerPool(
-      { ...settings, stop: stop(), niceness: readingNiceness, hasIdleIo: true },
+      {
+        ...settings,
+        stop: stop(),
+        niceness: options.readsIdly ? idleNiceness : 0,
+        hasIdleIo: options.readsIdly ?? false,
+      },
       { size: readingThreads, name: 'covault-read' },
     );
     this.#queue = new MutationQueue(state.root);
@@ -155,8 +160,7 @@ export class LiveIndex implements BlockSource, CutSource {
       lookers: this.#lookers,
       onTurn: () => this.#onTurn(),
     });
-    const readIdly: ReadPart = (part) => this.#readers.run({ kind: 'read', ...part });
-    this.#blocks = new HeldBlocks(state, directoryFd, options.readsIdly ? readIdly : undefined);
+    this.#blocks = new HeldBlocks(state, directoryFd, (part) => this.#readers.run({ kind: 'read', ...part }));
     this.#cuts = new Cuts(state);
     this.feed = new Feed(state, (task) => this.#loop.run(task), options.feedDigestsMax);
     this.#durability = new Durability({ state, loop: this.#loop, directoryFd });
@@ -209,6 +213,14 @@ export class LiveIndex implements BlockSource, CutSource {
   /** From the live files or, where these have changed, from a cut that is open. */
   async readBlock(digest: Digest): Promise<Uint8Array | undefined> {
     return (await this.#blocks.readBlock(digest)) ?? (await this.#cuts.readBlock(digest));
+  }
+
+  /** A block of an open cut alone comes as it is. */
+  async readPacked(digest: Digest): Promise<PackedBlock | undefined> {
+    const live = await this.#blocks.readPacked(digest);
+    if (live) return live;
+    const bytes = await this.#cuts.readBlock(digest);
+    return bytes && { length: bytes.byteLength, bytes, isCompressed: false };
   }
 
   status(): IndexStatus {

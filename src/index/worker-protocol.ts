@@ -1,5 +1,7 @@
 /** What the index's threads are told and answer. Plain values that survive being copied between threads. */
+import type { Digest } from '../core/digest.ts';
 import type { CutParameters } from '../core/domain.ts';
+import type { PackedBlock } from '../core/ports.ts';
 import type { Piece } from './content-hash.ts';
 import type { NodeState } from './node-state.ts';
 import type { OldContent } from './recut.ts';
@@ -100,12 +102,16 @@ export type ListOutcome =
   | { kind: 'gone' }
   | { kind: 'failed'; code: string };
 
-/** Read `length` bytes of an open file, which stays open until the answer; it has no position of its own. */
+/** Read a block from an open file, which stays open until the answer; it has no position of its own. */
 export interface ReadRequest {
   kind: 'read';
   fd: number;
   offset: number;
   length: number;
+  /** What the bytes must have. */
+  digest: Digest;
+  /** To be compressed, if that saves anything. */
+  isToBePacked: boolean;
 }
 
 export type WorkerRequest = HashRequest | LookRequest | ListRequest | ReadRequest;
@@ -114,6 +120,6 @@ export interface AnswerTo {
   hash: HashOutcome[];
   look: LookOutcome[];
   list: ListOutcome;
-  /** Undefined if the file ends before. The receiver owns the bytes. */
-  read: Uint8Array | undefined;
+  /** Undefined if the file has another content there. The receiver owns the bytes. */
+  read: PackedBlock | undefined;
 }

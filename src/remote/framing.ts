@@ -19,10 +19,15 @@ import { CovaultError } from '../core/errors.ts';
 import { encodeError, publicError, unpackError } from './protocol.ts';
 
 export type Frame =
-  /** The bytes asked for at this position; after decoding they belong to the receiver. */
-  | { kind: 'item'; position: number; bytes: Uint8Array }
+  /** The bytes asked for at this position, and what they came as if packed; after decoding both belong to the receiver. */
+  | { kind: 'item'; position: number; bytes: Uint8Array; packed?: Uint8Array }
   /** The sender does not have what was asked for at this position. */
   | { kind: 'absent'; position: number };
+
+/** No frame, but that none is ready yet: what waits for company goes out alone. Who decodes does not see it. */
+export interface Wait {
+  kind: 'wait';
+}
 
 /** An item on its way, compressed; who decodes sees an item. */
 export interface PackedFrame {
@@ -39,37 +44,68 @@ const packedHeaderBytes = 4;
 /** From here on, whatever compression saves (a 32nd at least) is more than the header of a packed item. */
 const packedBytesMin = 256;
 const errorBytesMax = 64 * 1024;
+/** Smaller pieces are sent together with others, up to about so many bytes. */
+const chunkBytes = 32 * 1024;
 /** Payloads up to this are allocated at once on the sender's word; larger ones grow as bytes arrive. */
 const eagerBytesMax = 4 * 1024 * 1024;
 
 /**
- * Writes frames as chunks of bytes: a header, then its payload as it is, not copied. Pulls one frame at a time. When
- * `frames` throws, the error becomes the last frame.
+ * Writes frames as chunks of bytes: small ones together, as far as nobody has to wait for them, large payloads as they are,
+ * not copied. Pulls one frame at a time. When `frames` throws, the error becomes the last frame.
  */
 export async function* encodeFrames(
-  frames: AsyncIterable<Frame | PackedFrame> | Iterable<Frame | PackedFrame>,
+  frames: AsyncIterable<Frame | PackedFrame | Wait> | Iterable<Frame | PackedFrame | Wait>,
 ): AsyncGenerator<Uint8Array> {
+  const gathered = new Gatherer();
   let count = 0;
   try {
     for await (const frame of frames) {
+      if (frame.kind === 'wait') {
+        yield* gathered.rest();
+        continue;
+      }
       count += 1;
       if (frame.kind === 'absent') {
-        yield header(kinds.absent, frame.position, 0);
+        yield* gathered.take(header(kinds.absent, frame.position, 0));
       } else if (frame.kind === 'packed') {
-        yield packedHeader(frame);
-        yield frame.packed;
+        yield* gathered.take(packedHeader(frame), frame.packed);
       } else {
-        yield header(kinds.item, frame.position, frame.bytes.byteLength);
-        if (frame.bytes.byteLength > 0) yield frame.bytes;
+        yield* gathered.take(header(kinds.item, frame.position, frame.bytes.byteLength), frame.bytes);
       }
     }
+    yield* gathered.take(header(kinds.end, count, 0));
   } catch (error) {
     const payload = encodeError(publicError(error));
-    yield header(kinds.failed, count, payload.byteLength);
-    yield payload;
-    return;
+    yield* gathered.take(header(kinds.failed, count, payload.byteLength), payload);
   }
-  yield header(kinds.end, count, 0);
+  yield* gathered.rest();
+}
+
+/** Puts small pieces together: each chunk is a message of HTTP, a record of TLS and a call of the system. */
+class Gatherer {
+  #pieces: Uint8Array[] = [];
+  #bytes = 0;
+
+  /** Chunks that are ready with these pieces. */
+  *take(...pieces: readonly Uint8Array[]): Generator<Uint8Array> {
+    for (const piece of pieces) {
+      if (piece.byteLength >= chunkBytes) {
+        yield* this.rest();
+        yield piece;
+        continue;
+      }
+      this.#pieces.push(piece);
+      this.#bytes += piece.byteLength;
+      if (this.#bytes >= chunkBytes) yield* this.rest();
+    }
+  }
+
+  /** What is left, if anything. */
+  *rest(): Generator<Uint8Array> {
+    if (this.#bytes > 0) yield Buffer.concat(this.#pieces, this.#bytes);
+    this.#pieces = [];
+    this.#bytes = 0;
+  }
 }
 
 /**
@@ -79,7 +115,7 @@ export async function* encodeFrames(
  */
 export async function packItem(item: { position: number; bytes: Uint8Array }): Promise<Frame | PackedFrame> {
   const { position, bytes } = item;
-  const packed = bytes.byteLength < packedBytesMin ? undefined : await compress(bytes, 'fast');
+  const packed = bytes.byteLength < packedBytesMin ? undefined : await compress(bytes);
   if (packed === undefined) return { kind: 'item', position, bytes };
   return { kind: 'packed', position, length: bytes.byteLength, packed };
 }
@@ -115,7 +151,7 @@ export async function* decodeFrames(
       } else if (kind === kinds.item && length <= options.payloadBytesMax) {
         yield { kind: 'item', position, bytes: await reader.take(length) };
       } else if (kind === kinds.packed && length > packedHeaderBytes && length <= options.payloadBytesMax) {
-        yield { kind: 'item', position, bytes: await unpackItem(await reader.take(length), options.payloadBytesMax) };
+        yield { kind: 'item', position, ...(await unpackItem(await reader.take(length), options.payloadBytesMax)) };
       } else {
         throw corrupt(`a frame of kind ${kind} with ${length} bytes`);
       }
@@ -126,10 +162,11 @@ export async function* decodeFrames(
 }
 
 /** @throws CovaultError `E_CORRUPT` unless the payload has exactly the length that it names, `lengthMax` at most. */
-async function unpackItem(payload: Uint8Array, lengthMax: number): Promise<Uint8Array> {
+async function unpackItem(payload: Uint8Array, lengthMax: number): Promise<{ bytes: Uint8Array; packed: Uint8Array }> {
   const length = new DataView(payload.buffer, payload.byteOffset).getUint32(0);
   if (length > lengthMax) throw corrupt(`a packed item of ${length} bytes`);
-  return decompress(payload.subarray(packedHeaderBytes), length);
+  const packed = payload.subarray(packedHeaderBytes);
+  return { bytes: await decompress(packed, length), packed };
 }
 
 function packedHeader({ position, packed, length }: PackedFrame): Uint8Array {
@@ -165,8 +202,13 @@ class ByteReader {
     this.#chunks = chunks[Symbol.asyncIterator]();
   }
 
-  /** The next `count` bytes, in memory of their own. */
+  /** The next `count` bytes, in memory that nobody else writes to. */
   async take(count: number): Promise<Uint8Array> {
+    if (count <= this.#chunk.byteLength) {
+      const bytes = this.#chunk.subarray(0, count);
+      this.#chunk = this.#chunk.subarray(count);
+      return bytes;
+    }
     let bytes = Buffer.allocUnsafeSlow(Math.min(count, eagerBytesMax));
     let filled = 0;
     while (filled < count) {

@@ -7,6 +7,8 @@ export interface BlockAnswer {
   position: number;
   /** Unverified; belongs to the receiver. Undefined: the peer does not have it. */
   bytes: Uint8Array | undefined;
+  /** What `bytes` came as, if that was compressed. */
+  packed?: Uint8Array | undefined;
 }
 
 /** Ways to ask peers for blocks. */

@@ -66,7 +66,10 @@ export class PeerConnections implements PeerChannel {
     const frames = decodeFrames(taken, { payloadBytesMax, positions: wanted.length });
     try {
       for await (const frame of frames) {
-        yield { position: frame.position, bytes: frame.kind === 'item' ? frame.bytes : undefined };
+        const { position } = frame;
+        yield frame.kind === 'item'
+          ? { position, bytes: frame.bytes, packed: frame.packed }
+          : { position, bytes: undefined };
       }
     } catch (error) {
       if (isCovaultError(error, 'E_UNAVAILABLE')) this.retire(peer);

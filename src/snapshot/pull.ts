@@ -229,13 +229,13 @@ class PullRun {
     }
     const isNew = this.#scheduler.arrived(action.id, answer.position, this.#nowMs);
     if (this.#scheduler.hasActions) this.#decide();
-    if (isNew) await this.#store(block, answer.bytes);
+    if (isNew) await this.#store(block, answer.bytes, answer.packed);
     return undefined;
   }
 
-  async #store(block: Block, bytes: Uint8Array): Promise<void> {
+  async #store(block: Block, bytes: Uint8Array, packed: Uint8Array | undefined): Promise<void> {
     try {
-      await this.#options.sink.addBlock(block, bytes);
+      await this.#options.sink.addBlock(block, bytes, packed);
     } catch (cause) {
       throw new SinkFailure(cause);
     }

@@ -7,7 +7,7 @@ import type { Digest } from '../core/digest.ts';
 import { isCovaultError } from '../core/errors.ts';
 import type { BlockSource, CutSource } from '../core/ports.ts';
 import { systemTimers, type Timers } from '../core/timers.ts';
-import { encodeFrames, type Frame, type PackedFrame, packItem } from '../remote/framing.ts';
+import { encodeFrames, type Frame, type PackedFrame, packItem, type Wait } from '../remote/framing.ts';
 import type { Role } from '../remote/member.ts';
 import { callerOf, type Route, route } from '../remote/route.ts';
 import { unlessAborted } from './channel.ts';
@@ -151,12 +151,15 @@ function objectsRoute(cuts: HeldCuts, countOf: (peer: string) => Served, door: D
       const { name } = callerOf(call);
       const { cut, kind, digests, packed } = call.body;
       // Asked for anew for each object, which keeps the lease from ending while a slow reader is served.
-      const read = (digest: Digest) => cuts.use(name, cut).readObject(kind, digest);
+      const read = async (digest: Digest, position: number) => {
+        const bytes = await cuts.use(name, cut).readObject(kind, digest);
+        return bytes && (packed ? packItem({ position, bytes }) : ({ kind: 'item', position, bytes } as const));
+      };
       cuts.use(name, cut);
       const count = (bytes: number | undefined) => {
         countOf(name).objectBytes += bytes ?? 0;
       };
-      const frames = encodeFrames(framesOf(digests, { read, count, packed, signal: call.signal }));
+      const frames = encodeFrames(framesOf(digests, { read, count, signal: call.signal }));
       return { stream: door.gate.paced(frames, () => door.guests.guest(name), call.signal) };
     },
   });
@@ -180,13 +183,13 @@ function blocksRoute(blocks: BlockSource, countOf: (peer: string) => Served, { g
         }
       };
       const guest = () => guests.guest(name);
-      const read = async (digest: Digest) => {
+      const { digests, packed } = call.body;
+      const read = async (digest: Digest, position: number) => {
         // Asked at each block: what begins while a long answer goes out holds for its rest.
         gate.check(guest());
-        return readBlock(blocks, digest);
+        return unlessUnreadable(packed ? readPacked(blocks, digest, position) : readPlain(blocks, digest, position));
       };
-      const { digests, packed } = call.body;
-      const frames = encodeFrames(framesOf(digests, { read, count, packed, signal: call.signal }));
+      const frames = encodeFrames(framesOf(digests, { read, count, signal: call.signal }));
       return { stream: inSlot(() => gate.enter(guest()), gate.paced(frames, guest, call.signal)) };
     },
   });
@@ -202,10 +205,26 @@ async function* inSlot(enter: () => () => void, chunks: AsyncIterable<Uint8Array
   }
 }
 
+async function readPlain(blocks: BlockSource, digest: Digest, position: number): Promise<Frame | undefined> {
+  const bytes = await blocks.readBlock(digest);
+  return bytes && { kind: 'item', position, bytes };
+}
+
+async function readPacked(blocks: BlockSource, digest: Digest, position: number): Promise<Item | undefined> {
+  if (blocks.readPacked === undefined) {
+    const bytes = await blocks.readBlock(digest);
+    return bytes && (await packItem({ position, bytes }));
+  }
+  const block = await blocks.readPacked(digest);
+  if (block === undefined) return undefined;
+  const { length, bytes, isCompressed } = block;
+  return isCompressed ? { kind: 'packed', position, length, packed: bytes } : { kind: 'item', position, bytes };
+}
+
 /** A block that cannot be read is one that is not held: somebody else may have it. */
-async function readBlock(blocks: BlockSource, digest: Digest): Promise<Uint8Array | undefined> {
+async function unlessUnreadable(reading: Promise<Item | undefined>): Promise<Item | undefined> {
   try {
-    return await blocks.readBlock(digest);
+    return await reading;
   } catch (error) {
     if (isCovaultError(error, 'E_IO') || isCovaultError(error, 'E_CORRUPT') || isCovaultError(error, 'E_NOT_FOUND')) {
       return undefined;
@@ -214,40 +233,45 @@ async function readBlock(blocks: BlockSource, digest: Digest): Promise<Uint8Arra
   }
 }
 
+type Item = Frame | PackedFrame;
+
 interface Reading {
-  read(digest: Digest): Promise<Uint8Array | undefined>;
+  read(digest: Digest, position: number): Promise<Item | undefined>;
   /** Told what is sent: the bytes of an item, undefined for what is not held. */
   count(bytes: number | undefined): void;
-  packed: boolean;
   signal: AbortSignal;
 }
 
 /** Answers in the order asked, reading and compressing a little ahead of who takes them. */
-async function* framesOf(digests: readonly Digest[], reading: Reading): AsyncGenerator<Frame | PackedFrame> {
-  const { count, signal } = reading;
-  const ahead: Promise<Frame | PackedFrame>[] = [];
+async function* framesOf(digests: readonly Digest[], { read, count, signal }: Reading): AsyncGenerator<Item | Wait> {
+  const ahead: Promise<Item>[] = [];
+  const ready = new WeakSet<Promise<Item>>();
   for (let position = 0; position < digests.length; position++) {
     while (ahead.length <= readAhead && position + ahead.length < digests.length && !signal.aborted) {
-      const next = frameOf(digests[position + ahead.length] as Digest, position + ahead.length, reading);
+      const at = position + ahead.length;
+      const next = itemOf(read(digests[at] as Digest, at), at);
       // Awaited in its turn; until then a failure is nobody's yet.
-      next.catch(() => undefined);
+      next.then(
+        () => ready.add(next),
+        () => undefined,
+      );
       ahead.push(next);
     }
     signal.throwIfAborted();
+    const next = ahead.shift() as Promise<Item>;
+    if (!ready.has(next)) yield { kind: 'wait' };
     // A disk that hangs must not keep what the caller, long gone, had taken.
-    const frame = await unlessAborted(ahead.shift() as Promise<Frame | PackedFrame>, signal);
+    const frame = await unlessAborted(next, signal);
     count(lengthOf(frame));
     yield frame;
   }
 }
 
-async function frameOf(digest: Digest, position: number, { read, packed }: Reading): Promise<Frame | PackedFrame> {
-  const bytes = await read(digest);
-  if (bytes === undefined) return { kind: 'absent', position };
-  return packed ? packItem({ position, bytes }) : { kind: 'item', position, bytes };
+async function itemOf(reading: Promise<Item | undefined>, position: number): Promise<Item> {
+  return (await reading) ?? { kind: 'absent', position };
 }
 
-function lengthOf(frame: Frame | PackedFrame): number | undefined {
+function lengthOf(frame: Item): number | undefined {
   if (frame.kind === 'absent') return undefined;
   return frame.kind === 'item' ? frame.bytes.byteLength : frame.length;
 }

@@ -6,7 +6,7 @@
  * saves pulling them again after an interruption.
  */
 
-import { compress } from '../core/compression.ts';
+import { compress, isWorthIt } from '../core/compression.ts';
 import { type Digest, type Digester, digestHex, digestKey, digestsEqual } from '../core/digest.ts';
 import { CovaultError } from '../core/errors.ts';
 import type { ObjectKind, SnapshotSink } from '../core/ports.ts';
@@ -101,11 +101,11 @@ export class StoreWriter implements SnapshotWriter {
     return new Uint8Array(bytes);
   }
 
-  async addBlock(block: Block, bytes: Uint8Array): Promise<void> {
+  async addBlock(block: Block, bytes: Uint8Array, packed?: Uint8Array): Promise<void> {
     if (bytes.byteLength !== block.length) {
       throw new CovaultError('E_CORRUPT', `block ${digestHex(block.digest)} has ${bytes.byteLength} bytes`);
     }
-    await this.#add('block', block.digest, bytes);
+    await this.#add('block', block.digest, bytes, packed);
   }
 
   async addObject(kind: ObjectKind, digest: Digest, bytes: Uint8Array): Promise<void> {
@@ -150,7 +150,7 @@ export class StoreWriter implements SnapshotWriter {
       .catch(() => undefined);
   }
 
-  #add(kind: EntryKind, digest: Digest, bytes: Uint8Array): Promise<void> {
+  #add(kind: EntryKind, digest: Digest, bytes: Uint8Array, packed?: Uint8Array): Promise<void> {
     this.#checkOpen();
     const row = this.#parts.catalog.rowOfHeld(kind, digest);
     if (row >= 0) {
@@ -161,12 +161,12 @@ export class StoreWriter implements SnapshotWriter {
     const key = kind + digestKey(digest);
     const known = this.#adding.get(key);
     if (known) return known;
-    const adding = this.#take(kind, digest, bytes).finally(() => this.#adding.delete(key));
+    const adding = this.#take(kind, digest, bytes, packed).finally(() => this.#adding.delete(key));
     this.#adding.set(key, adding);
     return adding;
   }
 
-  async #take(kind: EntryKind, digest: Digest, bytes: Uint8Array): Promise<void> {
+  async #take(kind: EntryKind, digest: Digest, bytes: Uint8Array, cameAs?: Uint8Array): Promise<void> {
     const rawBytes = bytes.byteLength;
     const queue = this.#queues[packKindOf(kind)];
     await this.#gate.enter(rawBytes);
@@ -175,7 +175,7 @@ export class StoreWriter implements SnapshotWriter {
       if (!digestsEqual(this.#parts.digester.digest(bytes), digest)) {
         throw new CovaultError('E_CORRUPT', `${kind} ${digestHex(digest)} does not have that digest in this domain`);
       }
-      const packed = await compress(bytes);
+      const packed = cameAs && isWorthIt(cameAs, bytes) ? cameAs : await compress(bytes);
       queue.add({ digest, kind, rawBytes, compressed: packed !== undefined, body: packed ?? bytes });
       // Objects are looked at again before the seal. The caller may reuse its buffer.
       if (kind !== 'block') this.#parts.reader.keep(kind, digest, new Uint8Array(bytes));

@@ -42,7 +42,12 @@ async function decodeAll(chunks: AsyncIterable<Uint8Array>, bytesMax = payloadBy
 }
 
 const plain = (list: Frame[]) =>
-  list.map((frame) => ({ ...frame, ...(frame.kind === 'item' ? { bytes: [...frame.bytes] } : {}) }));
+  list.map((frame) => ({
+    ...frame,
+    ...(frame.kind === 'item'
+      ? { bytes: [...frame.bytes], ...(frame.packed ? { packed: [...frame.packed] } : {}) }
+      : {}),
+  }));
 
 const lengths = fc
   .array(fc.nat(40), { minLength: 1, maxLength: 6 })
@@ -136,14 +141,14 @@ test('one frame is pulled at a time, and leaving early closes the source', async
     try {
       for (;;) {
         pulled += 1;
-        yield { kind: 'item', position: 0, bytes: new Uint8Array(10) };
+        yield { kind: 'item', position: 0, bytes: new Uint8Array(40_000) };
       }
     } finally {
       closed = true;
     }
   })();
   let taken = 0;
-  for await (const _frame of decodeFrames(encodeFrames(source), { payloadBytesMax, positions: 1 })) {
+  for await (const _frame of decodeFrames(encodeFrames(source), { payloadBytesMax: 40_000, positions: 1 })) {
     taken += 1;
     assert.equal(pulled, taken);
     if (taken === 5) break;
@@ -160,9 +165,28 @@ test('packed items come out as items, and are fewer bytes on the way where that 
       assert.ok(wire.byteLength <= bytes.byteLength + 18, 'never more than the item as it is');
       if (times > 1 && piece.byteLength > 300) assert.equal(frame.kind, 'packed');
       const list = await decodeAll(cut(wire, sizes), bytes.byteLength);
-      assert.deepEqual(plain(list), plain([{ kind: 'item', position: 7, bytes }]));
+      const packed = frame.kind === 'packed' ? { packed: frame.packed } : {};
+      assert.deepEqual(plain(list), plain([{ kind: 'item', position: 7, bytes, ...packed }]));
     }),
   );
+});
+
+test('small frames go out together, as far as nobody waits for the next one, and large ones as they are', async () => {
+  const small = (position: number): Frame => ({ kind: 'item', position, bytes: new Uint8Array(100) });
+  const large = new Uint8Array(50_000);
+  const frames = [small(0), small(1), { kind: 'wait' } as const, { kind: 'wait' } as const, small(2)];
+  const chunks: Uint8Array[] = [];
+  for await (const chunk of encodeFrames([...frames, { kind: 'item', position: 3, bytes: large }, small(4)])) {
+    chunks.push(chunk);
+  }
+  // Two items; an item and the header of the large one; the large one; an item and the end.
+  assert.deepEqual(
+    chunks.map(({ byteLength }) => byteLength),
+    [218, 118, 50_000, 118],
+  );
+  assert.equal(chunks[2], large);
+  const whole = await decodeAll(cut(Buffer.concat(chunks), [1000]), 50_000);
+  assert.equal(whole.length, 5);
 });
 
 test('a packed item that names another length, or more than was asked for, is refused', async () => {

@@ -1,4 +1,5 @@
 /** What simulated files contain: blocks known by small numbers, their bytes and digests made from those. */
+import { poolBytesMin } from '../../src/core/compression.ts';
 import { createDigester, type Digest, type Digester, type DigestKey, digestKey } from '../../src/core/digest.ts';
 import { invariant } from '../../src/core/errors.ts';
 import { limits } from '../../src/core/limits.ts';
@@ -6,8 +7,8 @@ import { encodeRecipe, type Recipe } from '../../src/core/recipe.ts';
 import { type DirectoryEntry, encodeTree, type TreeEntry } from '../../src/core/tree.ts';
 import { SeededRandom } from './random.ts';
 
-/** From this size on the project compresses in threads, which have a time of their own: nothing here may do that. */
-export const threadedBytesMin = 16 * 1024;
+/** Nothing here may be compressed in threads, which have a time of their own. */
+const threadedBytesMin = poolBytesMin;
 
 const digester = createDigester(new Uint8Array(32).fill(11));
 /** Shorter data is looked at as a whole: trees, recipes. */

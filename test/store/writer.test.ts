@@ -1,6 +1,8 @@
 /** Writing snapshots: what counts as held, what is refused, and what happens at sealing. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { constants, zstdCompressSync } from 'node:zlib';
+import { compress } from '../../src/core/compression.ts';
 import type { Domain } from '../../src/core/domain.ts';
 import type { Backend } from '../../src/store/backend.ts';
 import { packHash } from '../../src/store/layout.ts';
@@ -59,6 +61,29 @@ test('blocks are compressed where that helps and stored as they are where not', 
   const reader = await openTestStore(backend);
   assert.deepEqual(await reader.readBlock(blockOf(text).digest), text);
   assert.deepEqual(await reader.readBlock(blockOf(random).digest), random);
+});
+
+test('a block that came compressed is stored as it came, unless that saves nothing', async () => {
+  const backend = openMemoryBackend();
+  const writer = await (await makeTestStore(backend)).openWriter();
+  const text = Buffer.from('all work and no play makes a dull backup. '.repeat(5000));
+  // Much larger than what the store would make of it.
+  const cameAs = zstdCompressSync(text, {
+    params: { [constants.ZSTD_c_strategy]: 1, [constants.ZSTD_c_windowLog]: 10 },
+  });
+  const own = (await compress(text)) as Uint8Array;
+  assert.ok(cameAs.byteLength > own.byteLength + 1000 && cameAs.byteLength < text.byteLength / 2);
+  await writer.addBlock(blockOf(text), text, cameAs);
+  await writer.flush();
+  const first = writer.storedBytes();
+  assert.ok(first >= cameAs.byteLength, `${first} bytes of ${cameAs.byteLength}`);
+  const careless = testBytes(3, 100_000, 4);
+  await writer.addBlock(blockOf(careless), careless, Buffer.concat([zstdCompressSync(careless), Buffer.alloc(99_000)]));
+  await writer.flush();
+  assert.ok(writer.storedBytes() - first < 35_000);
+  const store = await openTestStore(backend);
+  for (const bytes of [text, careless])
+    assert.deepEqual(await store.readBlock(blockOf(bytes).digest), new Uint8Array(bytes));
 });
 
 test('the caller may reuse its buffer once a block was taken', async () => {

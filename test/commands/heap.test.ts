@@ -10,7 +10,7 @@ const mebibyte = 1024 * 1024;
 /** Holds a little and makes much garbage that has lived for a while; prints how large its heap was at most, in bytes. */
 const program = `
 import { getHeapStatistics } from 'node:v8';
-import { keepHeapSmall } from ${JSON.stringify(new URL('../../src/commands/small-heap.ts', import.meta.url).href)};
+import { keepHeapSmall } from ${JSON.stringify(new URL('../../src/commands/heap.ts', import.meta.url).href)};
 if (process.argv[1] === 'small') keepHeapSmall();
 const held = [];
 let most = 0;
