@@ -12,7 +12,6 @@ import { helpAfter } from './help.ts';
 import { watchSignals } from './interruption.ts';
 import { defaultLogLevel, openLog } from './logging.ts';
 import { noProgress, type Progress, progressAsBar, progressAsLines } from './progress.ts';
-import { openProgressBar } from './progress-bar.ts';
 import type { Terminal } from './terminal.ts';
 
 export interface ProgramOptions {
@@ -93,7 +92,7 @@ async function runCommand(
 ): Promise<number> {
   const json = values.json === true;
   const interruption = watchSignals(clock, () => hardStop(exitCodes.interrupted));
-  const progress = openProgress(json, terminal, clock);
+  const progress = await openProgress(json, terminal, clock);
   try {
     const call: Call = {
       parameters,
@@ -124,9 +123,11 @@ async function runCommand(
   }
 }
 
-function openProgress(json: boolean, terminal: Terminal, clock: Clock): Progress {
+async function openProgress(json: boolean, terminal: Terminal, clock: Clock): Promise<Progress> {
   if (json) return progressAsLines(terminal.print, clock);
-  return terminal.noteStream.isTTY === true ? progressAsBar(openProgressBar(terminal.noteStream)) : noProgress;
+  if (terminal.noteStream.isTTY !== true) return noProgress;
+  const { openProgressBar } = await import('./progress-bar.ts');
+  return progressAsBar(openProgressBar(terminal.noteStream));
 }
 
 function printOutcome(outcome: Outcome, terminal: Terminal, json: boolean): void {

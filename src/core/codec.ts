@@ -2,7 +2,7 @@
  * Encoding of records: msgpack through `msgpackr`, the only import of it. Positional arrays, no shared structures, so
  * that equal values give equal bytes (trees and recipes are named by the digest of their bytes).
  */
-import { Packr } from 'msgpackr';
+import { Packr } from 'msgpackr/pack';
 import { encodingFault } from './encoding-check.ts';
 import { CovaultError } from './errors.ts';
 

@@ -1,16 +1,16 @@
 /**
- * Connections to other members. The only import of undici.
+ * Connections to other members.
  *
  * A connection is made to a member, not to a host: the certificate must come from the domain's authority and name the
  * member that is expected, wherever it listens.
  */
 import type { DetailedPeerCertificate, PeerCertificate } from 'node:tls';
-import { type Dispatcher, Pool } from 'undici';
 import { decode, encode } from '../core/codec.ts';
 import { CovaultError } from '../core/errors.ts';
 import { limits } from '../core/limits.ts';
 import { connectionError } from './connection-error.ts';
 import { withDeadline } from './deadline.ts';
+import { type HttpAnswer, type HttpPool, openHttpPool } from './http-pool.ts';
 import type { Identity } from './identity.ts';
 import type { Member } from './member.ts';
 import { checkVersion, messageType, protocolVersion, retryHeader, unpackError, versionHeader } from './protocol.ts';
@@ -65,7 +65,7 @@ const keepAliveMs = 20_000;
 export function openConnection(options: ConnectionOptions): Connection {
   const { identity } = options;
   const origin = checkedOrigin(options.url);
-  const pool = new Pool(origin, {
+  const pool = openHttpPool(origin, {
     allowH2: false,
     pipelining: 1,
     connections: options.connections ?? defaults.connections,
@@ -117,7 +117,7 @@ function unexpected(certificate: PeerCertificate, options: ConnectionOptions): C
 }
 
 interface Target {
-  pool: Pool;
+  pool: HttpPool;
   origin: string;
 }
 
@@ -165,7 +165,7 @@ function request(
   path: string,
   body: unknown,
   options: { signal?: AbortSignal; headersTimeout: number; bodyTimeout: number },
-): Promise<Dispatcher.ResponseData> {
+): Promise<HttpAnswer> {
   const bytes = encode(body);
   if (bytes.byteLength > limits.requestBytesMax) {
     throw new CovaultError('E_TOO_LARGE', `a request of ${bytes.byteLength} bytes to ${path}`);
@@ -192,7 +192,7 @@ async function collect(body: AsyncIterable<Uint8Array>, bytesMax: number): Promi
 }
 
 /** @throws CovaultError the error in `bytes` unless the answer is a success of our protocol. */
-function checkAnswer(answer: Dispatcher.ResponseData, bytes: Uint8Array | undefined, where: string): void {
+function checkAnswer(answer: HttpAnswer, bytes: Uint8Array | undefined, where: string): void {
   checkVersion(answer.headers[versionHeader], where);
   if (answer.statusCode === 200) return;
   throw unpackError(decode(bytes ?? new Uint8Array(0), `error of ${where}`), answer.headers[retryHeader]);
