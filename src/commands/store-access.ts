@@ -1,11 +1,13 @@
-/** Stores as commands name them: a directory, opened with a password. */
+/**
+ * Stores as commands name them: a directory, opened with a password. What opens them is loaded when the password is there.
+ */
 import { resolve } from 'node:path';
 import type { Domain } from '../core/domain.ts';
 import { CovaultError, isCovaultError } from '../core/errors.ts';
-import { readConfigFile } from '../store/config.ts';
 import { configName } from '../store/layout.ts';
 import { openLocalBackend } from '../store/local-backend.ts';
-import { createStore, openStore, type Store } from '../store/store.ts';
+import type { Store } from '../store/store.ts';
+import { readConfigFile, unlockStore } from '../store/unlock.ts';
 import type { Call } from './command.ts';
 import { readPassword } from './password.ts';
 
@@ -39,29 +41,41 @@ export async function openExistingStore(call: Call, directory: string): Promise<
     });
   }
   const password = await readPassword(call, { store: path, isNew: false });
+  const { openStore } = await import('../store/store.ts');
   const store = await openStore({ backend: openLocalBackend(path), password, signal: call.signal });
   noteDamage(call, store);
   return store;
 }
 
+export interface AskedStore {
+  /** There is none yet: `open` makes it. */
+  isNew: boolean;
+  /** Opens the store, or makes it for `domain`. */
+  open(domain: Domain): Promise<Store>;
+}
+
 /**
- * Asks for the password of the store in `directory`, or for that of a new one. What it gives opens the store, or makes it
- * for `domain` if there is none.
+ * Asks for the password of the store in `directory`, or for that of a new one, and begins to derive the key from it. Loads
+ * no more than that needs: `open` loads the rest.
  */
-export async function askForStore(
-  call: Call,
-  directory: string,
-  domain: Domain,
-): Promise<() => Promise<{ store: Store; isNew: boolean }>> {
+export async function askForStore(call: Call, directory: string): Promise<AskedStore> {
   const path = resolve(directory);
+  const backend = openLocalBackend(path);
   const isNew = !(await hasConfig(path));
   const password = await readPassword(call, { store: path, isNew });
-  const options = { backend: openLocalBackend(path), password, signal: call.signal };
-  return async () => {
-    if (isNew) return { store: await createStore({ ...options, domain }), isNew };
-    const store = await openStore(options);
-    noteDamage(call, store);
-    return { store, isNew };
+  const unlocking = isNew ? undefined : unlockStore(backend, password);
+  // Told by `open`; until then it is nobody's.
+  unlocking?.catch(() => undefined);
+  return {
+    isNew,
+    async open(domain) {
+      const { createStore, openUnlockedStore } = await import('../store/store.ts');
+      const options = { backend, signal: call.signal };
+      if (!unlocking) return await createStore({ ...options, password, domain });
+      const store = await openUnlockedStore(options, await unlocking);
+      noteDamage(call, store);
+      return store;
+    },
   };
 }
 

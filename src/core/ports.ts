@@ -94,7 +94,7 @@ export interface SnapshotSink {
    * @param packed what `decompress` has made `bytes` of, if the block came so: need not be compressed again.
    */
   addBlock(block: Block, bytes: Uint8Array, packed?: Uint8Array): Promise<void>;
-  addObject(kind: ObjectKind, digest: Digest, bytes: Uint8Array): Promise<void>;
+  addObject(kind: ObjectKind, digest: Digest, bytes: Uint8Array, packed?: Uint8Array): Promise<void>;
   /** Makes everything added so far durable (packs, then their indexes). */
   flush(): Promise<void>;
   /** Bytes written by this sink so far: packs, indexes, records. */

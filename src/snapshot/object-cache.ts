@@ -8,6 +8,7 @@
 import { type Digest, type Digester, digestHex, digestsEqual } from '../core/digest.ts';
 import { CovaultError, isCovaultError } from '../core/errors.ts';
 import type { ObjectKind, SnapshotSink } from '../core/ports.ts';
+import type { BlockAnswer } from './channel.ts';
 import { DigestTable } from './digest-table.ts';
 import { objectsPerRequestMax } from './messages.ts';
 import type { RemoteCut } from './peer.ts';
@@ -102,17 +103,17 @@ export class ObjectCache {
   async #takeFetched(
     kind: ObjectKind,
     digest: Digest,
-    fetched: AsyncGenerator<{ bytes: Uint8Array | undefined }>,
+    fetched: AsyncGenerator<Pick<BlockAnswer, 'bytes' | 'packed'>>,
   ): Promise<Uint8Array> {
     const next = await fetched.next();
-    const bytes = next.done ? undefined : next.value.bytes;
+    const { bytes, packed } = next.done ? {} : next.value;
     if (bytes === undefined) throw new CovaultError('E_NOT_FOUND', `the cut has no ${kind} ${digestHex(digest)}`);
     if (!digestsEqual(this.#digester.digest(bytes), digest)) {
       throw new CovaultError('E_CORRUPT', `the source sent something else for ${kind} ${digestHex(digest)}`);
     }
     this.#fetchedBytes += bytes.byteLength;
     this.#fetchedCount += 1;
-    await this.#sink.addObject(kind, digest, bytes);
+    await this.#sink.addObject(kind, digest, bytes, packed);
     this.#added[kind].add(digest);
     return bytes;
   }

@@ -10,7 +10,7 @@ import { pause, type Timers } from '../core/timers.ts';
 import type { DirectoryEntry } from '../core/tree.ts';
 import type { Connection } from '../remote/client.ts';
 import { packDigests } from '../remote/digest-list.ts';
-import { decodeFrames } from '../remote/framing.ts';
+import { decodeFrames, type Frame } from '../remote/framing.ts';
 import type { BlockAnswer, PeerChannel } from './channel.ts';
 import { cutLeaseMs, holdWaitMsMax, type OpenCut, paths, unpackCutState } from './messages.ts';
 
@@ -66,10 +66,7 @@ export class PeerConnections implements PeerChannel {
     const frames = decodeFrames(taken, { payloadBytesMax, positions: wanted.length });
     try {
       for await (const frame of frames) {
-        const { position } = frame;
-        yield frame.kind === 'item'
-          ? { position, bytes: frame.bytes, packed: frame.packed }
-          : { position, bytes: undefined };
+        yield answerOf(frame);
       }
     } catch (error) {
       if (isCovaultError(error, 'E_UNAVAILABLE')) this.retire(peer);
@@ -93,7 +90,7 @@ export interface RemoteCut {
   /** What in the trees is without content, or not known to be of one moment. */
   exceptions: readonly SnapshotException[];
   /**
-   * Trees or recipes of the cut, unverified, in the order asked: the bytes, or undefined if it has none of that digest.
+   * Trees or recipes of the cut, unverified, in the order asked.
    *
    * @param digests at most `objectsPerRequestMax`.
    */
@@ -101,7 +98,7 @@ export interface RemoteCut {
     kind: ObjectKind,
     digests: readonly Digest[],
     options: { signal?: AbortSignal },
-  ): AsyncGenerator<{ position: number; bytes: Uint8Array | undefined }>;
+  ): AsyncGenerator<BlockAnswer>;
   /** Asks the client. @throws CovaultError `E_NO_SPACE` if it could not keep the cut. */
   checkKept(): Promise<void>;
   /** Idempotent; a client that does not answer closes the cut by itself when its lease ends. */
@@ -164,7 +161,7 @@ function heldCut(
       let next = 0;
       for await (const frame of frames) {
         if (frame.position !== next++) throw new CovaultError('E_CORRUPT', 'objects come in another order than asked');
-        yield { position: frame.position, bytes: frame.kind === 'item' ? frame.bytes : undefined };
+        yield answerOf(frame);
       }
       if (next < digests.length) throw new CovaultError('E_CORRUPT', `${digests.length - next} objects were left out`);
     },
@@ -194,6 +191,13 @@ async function renew(connection: Connection, cut: string, timers: Timers, signal
       if (signal.aborted || isCovaultError(error, 'E_NOT_FOUND') || isCovaultError(error, 'E_NO_SPACE')) return;
     }
   }
+}
+
+function answerOf(frame: Frame): BlockAnswer {
+  const { position } = frame;
+  return frame.kind === 'item'
+    ? { position, bytes: frame.bytes, packed: frame.packed }
+    : { position, bytes: undefined };
 }
 
 async function* counted(

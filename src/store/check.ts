@@ -5,9 +5,10 @@ import { checkPacks } from './check-packs.ts';
 import type { CheckOptions, CheckParts } from './check-parts.ts';
 import { CheckFindings, type CheckReport } from './check-report.ts';
 import { checkSnapshots } from './check-snapshots.ts';
-import { openConfig, readConfigFile } from './config.ts';
+import { openConfig } from './config.ts';
 import { decodeSlot } from './key-slot.ts';
 import { configName, isStoreFile, keysFolder } from './layout.ts';
+import { readConfigFile } from './unlock.ts';
 
 /** @throws CovaultError `E_INTERRUPTED`, and `E_IO` if the storage itself fails. */
 export async function checkStore(parts: CheckParts, options: CheckOptions): Promise<CheckReport> {

@@ -5,33 +5,16 @@
  */
 import { decode, encode } from '../core/codec.ts';
 import { type Domain, packDomain, unpackDomain } from '../core/domain.ts';
-import { CovaultError, isCovaultError } from '../core/errors.ts';
+import { CovaultError } from '../core/errors.ts';
 import { asRecord } from '../core/shape.ts';
 import type { Backend } from './backend.ts';
 import type { StoreKeys } from './keys.ts';
 import { configName } from './layout.ts';
-import { checkSealedFile, openSealedFile, sealFile } from './sealed-file.ts';
+import { openSealedFile, sealFile } from './sealed-file.ts';
 
 export async function writeConfig(backend: Backend, keys: StoreKeys, domain: Domain): Promise<void> {
   const payload = encode({ version: 1, domain: packDomain(domain) });
   await backend.write(configName, [sealFile('config', configName, keys, payload)]);
-}
-
-/**
- * The bytes of the config and the store's id, readable without a key.
- *
- * @throws CovaultError `E_NOT_FOUND` if this is no store, `E_CORRUPT`, `E_VERSION`.
- */
-export async function readConfigFile(backend: Backend): Promise<{ file: Uint8Array; storeId: Uint8Array }> {
-  const file = await backend.read(configName).catch((cause: unknown) => {
-    if (!isCovaultError(cause, 'E_NOT_FOUND')) throw cause;
-    throw new CovaultError('E_NOT_FOUND', `${backend.location} is not a store`, {
-      cause,
-      hint: 'check the path, or let the first snapshot make a new store there',
-    });
-  });
-  const { storeId } = checkSealedFile('config', file, configName);
-  return { file, storeId };
 }
 
 /** @throws CovaultError `E_CORRUPT`, `E_VERSION`. */

@@ -10,16 +10,17 @@ import { Catalog } from './catalog.ts';
 import { checkStore } from './check.ts';
 import type { CheckOptions } from './check-parts.ts';
 import type { CheckReport } from './check-report.ts';
-import { openConfig, readConfigFile, writeConfig } from './config.ts';
+import { openConfig, writeConfig } from './config.ts';
 import type { StoreNotice } from './damage.ts';
 import { EntryReader } from './entry-reader.ts';
 import { storeIdBytes } from './file-header.ts';
-import { addKeySlot, openMasterKey } from './key-ring.ts';
+import { addKeySlot } from './key-ring.ts';
 import { defaultKdf, type KdfParameters } from './key-slot.ts';
 import { deriveStoreKeys, masterKeyBytes, type StoreKeys } from './keys.ts';
 import { configName, keysFolder } from './layout.ts';
 import { type RebuildReport, rebuildIndexFiles } from './rebuild.ts';
 import { SnapshotList } from './snapshots.ts';
+import { type UnlockedStore, unlockStore } from './unlock.ts';
 import { type SnapshotWriter, StoreWriter } from './writer.ts';
 
 export interface OpenOptions {
@@ -97,10 +98,16 @@ export async function createStore(options: CreateOptions): Promise<Store> {
  *   its keys are damaged, `E_VERSION`, `E_IO`.
  */
 export async function openStore(options: OpenOptions): Promise<Store> {
-  const { file, storeId } = await readConfigFile(options.backend);
-  const master = await openMasterKey(options.backend, storeId, options.password);
+  return openUnlockedStore(options, await unlockStore(options.backend, options.password));
+}
+
+/** The same with a key that is there already. */
+export async function openUnlockedStore(
+  options: Omit<OpenOptions, 'password'>,
+  { config, storeId, master }: UnlockedStore,
+): Promise<Store> {
   const keys = deriveStoreKeys(master, storeId);
-  const store = new Store(options, master, keys, openConfig(file, keys));
+  const store = new Store(options, master, keys, openConfig(config, keys));
   await store.refresh();
   return store;
 }

@@ -108,8 +108,8 @@ export class StoreWriter implements SnapshotWriter {
     await this.#add('block', block.digest, bytes, packed);
   }
 
-  async addObject(kind: ObjectKind, digest: Digest, bytes: Uint8Array): Promise<void> {
-    await this.#add(kind, digest, bytes);
+  async addObject(kind: ObjectKind, digest: Digest, bytes: Uint8Array, packed?: Uint8Array): Promise<void> {
+    await this.#add(kind, digest, bytes, packed);
   }
 
   async flush(): Promise<void> {
