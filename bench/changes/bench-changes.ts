@@ -22,6 +22,8 @@ export interface ChangesBenchOptions {
   rounds: number;
   directory: string | undefined;
   only: string;
+  /** The store has a password as people think of them, not one that was made for it. */
+  hasPersonsPassword: boolean;
 }
 
 /** Of these many small files so many change. */
@@ -70,7 +72,7 @@ async function benchSmallFiles(context: Context): Promise<Record<string, unknown
   note(`made ${files} files`);
   const peers = peersFor(data, scratch);
   for (const peer of peers) await peer.begin();
-  const domain = await BenchDomain.start(scratch, data);
+  const domain = await BenchDomain.start(scratch, data, context.hasPersonsPassword);
   try {
     notePlan('first snapshot', await domain.snapshot());
     const seconds: Record<string, number[]> = { covault: [], covaultSealed: [], restic: [], borg: [] };
@@ -120,7 +122,7 @@ async function benchLargeFile(context: Context): Promise<Record<string, unknown>
   const change = (path: string, round: string) =>
     writeRandomly(join(path, 'large-0'), { fileBytes: largeBytes, ...writes, round });
   const figures: Record<string, unknown> = {};
-  const domain = await BenchDomain.start(scratch, data);
+  const domain = await BenchDomain.start(scratch, data, context.hasPersonsPassword);
   try {
     await domain.snapshot();
     const { bytesHashed: before = 0 } = await domain.indexStatus();

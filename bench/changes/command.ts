@@ -10,6 +10,7 @@ const usage = `usage: npm run bench -- changes [options]
   --rounds N         rounds of changes to them (default 3)
   --large-bytes N    size of the large file (default 4 GiB)
   --stream-bytes N   bytes of new files to be indexed (default 2 GiB)
+  --typed-password   with a password as people think of them, not one that was made for the store
   --only TEXT        only parts whose name contains TEXT: small, bigFile, indexing
   --directory DIR    where everything lies instead of the temporary directory; about 10 GB at full size
 `;
@@ -26,6 +27,7 @@ export const changesBench: Bench = {
         'large-bytes': { type: 'string', default: String(4 * 2 ** 30) },
         'stream-bytes': { type: 'string', default: String(2 * 2 ** 30) },
         only: { type: 'string', default: '' },
+        'typed-password': { type: 'boolean', default: false },
         directory: { type: 'string' },
       },
     });
@@ -36,6 +38,7 @@ export const changesBench: Bench = {
       largeBytes: Number(values['large-bytes']),
       streamBytes: Number(values['stream-bytes']),
       only: values.only,
+      hasPersonsPassword: values['typed-password'],
       directory: values.directory,
     });
   },

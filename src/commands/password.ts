@@ -1,9 +1,16 @@
 /** The password of a store: from a file, a command, the environment, or a person. */
 import { execFile } from 'node:child_process';
-import { readFile } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { promisify } from 'node:util';
+import { writeFileAtomic } from '../core/atomic-file.ts';
 import { CovaultError, systemErrorCode } from '../core/errors.ts';
+import { generatePassword } from '../store/generated-password.ts';
 import { type Call, type Option, textOption } from './command.ts';
+
+export const newPasswordOption: Option = {
+  flags: '--new-password-file <file>',
+  summary: 'for a new store: make a password and write it to this new file',
+};
 
 export const passwordOptions: readonly Option[] = [
   { flags: '--password-file <file>', summary: "read the store's password from the first line of a file" },
@@ -14,12 +21,28 @@ const secretBytesMax = 64 * 1024;
 
 /**
  * @param options.isNew the store is being created: a person is asked twice.
- * @throws CovaultError `E_BAD_INPUT` if there is none, it is empty, or the two answers differ.
+ * @throws CovaultError `E_BAD_INPUT` if there is none, it is empty, or the two answers differ; `E_EXISTS` if a new one is wanted
+ *   and there is a store or a file already.
  */
 export async function readPassword(call: Call, options: { store: string; isNew: boolean }): Promise<string> {
-  const password = await findPassword(call, options);
+  const newFile = textOption(call, 'newPasswordFile');
+  const password = newFile === undefined ? await findPassword(call, options) : await makePassword(newFile, options);
   if (password.length > 0) return password;
   throw new CovaultError('E_BAD_INPUT', `the password for ${options.store} is empty`);
+}
+
+/** A password that nobody has to think of or type. */
+async function makePassword(path: string, { store, isNew }: { store: string; isNew: boolean }): Promise<string> {
+  const hint = `use --password-file ${path}`;
+  if (!isNew) throw new CovaultError('E_EXISTS', `${store} is a store already and has its password`, { hint });
+  const isThere = await stat(path).then(
+    () => true,
+    () => false,
+  );
+  if (isThere) throw new CovaultError('E_EXISTS', `${path} exists already`, { hint: `${hint}, or name another file` });
+  const password = generatePassword();
+  await writeFileAtomic(path, `${password}\n`);
+  return password;
 }
 
 async function findPassword(call: Call, { store, isNew }: { store: string; isNew: boolean }): Promise<string> {

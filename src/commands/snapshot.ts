@@ -1,7 +1,7 @@
 /** `covault snapshot CLIENT --to STORE`: makes a secondary copy of a client, mostly from other clients. */
 import { exitCodes } from '../core/exit-codes.ts';
 import { type Command, flagOption, neededOption, stateOption } from './command.ts';
-import { passwordOptions } from './password.ts';
+import { newPasswordOption, passwordOptions } from './password.ts';
 import { askForStore } from './store-access.ts';
 
 const defaultPatience = '60s';
@@ -22,6 +22,7 @@ export const snapshotCommand: Command = {
     { flags: '--source-deadline <duration>', summary: 'after this long the client itself may be used freely: 2h' },
     stateOption,
     ...passwordOptions,
+    newPasswordOption,
   ],
   exitCodes: [
     exitCodes.incomplete,
@@ -34,7 +35,11 @@ export const snapshotCommand: Command = {
   examples: [
     ['covault snapshot laptop --to /backups/vault', 'asks for the password; twice when it makes the store'],
     ['covault snapshot laptop --to /backups/vault --dry-run', 'shows what would come from whom'],
-    ['covault snapshot laptop --to /backups/vault --password-file ~/secret --json', 'for a script'],
+    [
+      'covault snapshot laptop --to /backups/vault --new-password-file ~/secret',
+      'makes the store and a password for it',
+    ],
+    ['covault snapshot laptop --to /backups/vault --password-file ~/secret --json', 'for a script, from then on'],
   ],
   async run(call) {
     // Deriving the store's key takes as long as loading the rest and finding the client: it is begun before.

@@ -94,11 +94,7 @@ export interface RemoteCut {
    *
    * @param digests at most `objectsPerRequestMax`.
    */
-  objects(
-    kind: ObjectKind,
-    digests: readonly Digest[],
-    options: { signal?: AbortSignal },
-  ): AsyncGenerator<BlockAnswer>;
+  objects(kind: ObjectKind, digests: readonly Digest[], options: { signal?: AbortSignal }): AsyncGenerator<BlockAnswer>;
   /** Asks the client. @throws CovaultError `E_NO_SPACE` if it could not keep the cut. */
   checkKept(): Promise<void>;
   /** Idempotent; a client that does not answer closes the cut by itself when its lease ends. */

@@ -25,6 +25,7 @@ import {
   newHeader,
   withFileSum,
 } from './file-header.ts';
+import { isGenerated } from './generated-password.ts';
 import { masterKeyBytes } from './keys.ts';
 
 const argon2InPool = promisify(argon2);
@@ -36,8 +37,16 @@ export interface KdfParameters {
   parallelism: number;
 }
 
-/** RFC 9106's second recommended option but for one lane: 64 MiB, 3 passes; about 0.2 s. */
-export const defaultKdf: KdfParameters = { memoryKiB: 64 * 1024, passes: 3, parallelism: 1 };
+/** RFC 9106's second recommended option but for one lane: 64 MiB, 3 passes; 0.2 to 0.5 s. */
+const personKdf: KdfParameters = { memoryKiB: 64 * 1024, passes: 3, parallelism: 1 };
+
+/** The least that Argon2id can cost. */
+const generatedKdf: KdfParameters = { memoryKiB: 8, passes: 1, parallelism: 1 };
+
+/** What trying passwords shall cost is decided by who made this one. */
+export function kdfFor(password: string | Uint8Array): KdfParameters {
+  return isGenerated(password) ? generatedKdf : personKdf;
+}
 
 /** Beyond these a slot is taken for damaged or hostile: 4 GiB of memory, minutes of time. */
 const kdfMax: KdfParameters = { memoryKiB: 4 * 1024 * 1024, passes: 1000, parallelism: 64 };

@@ -15,7 +15,7 @@ import type { StoreNotice } from './damage.ts';
 import { EntryReader } from './entry-reader.ts';
 import { storeIdBytes } from './file-header.ts';
 import { addKeySlot } from './key-ring.ts';
-import { defaultKdf, type KdfParameters } from './key-slot.ts';
+import { type KdfParameters, kdfFor } from './key-slot.ts';
 import { deriveStoreKeys, masterKeyBytes, type StoreKeys } from './keys.ts';
 import { configName, keysFolder } from './layout.ts';
 import { type RebuildReport, rebuildIndexFiles } from './rebuild.ts';
@@ -86,7 +86,7 @@ export async function createStore(options: CreateOptions): Promise<Store> {
   }
   const master = randomBytesOf(masterKeyBytes);
   const keys = deriveStoreKeys(master, randomBytesOf(storeIdBytes));
-  await addKeySlot(backend, keys.storeId, master, password, options.kdf ?? defaultKdf);
+  await addKeySlot(backend, keys.storeId, master, password, options.kdf ?? kdfFor(password));
   await writeConfig(backend, keys, domain);
   return openStore(options);
 }
@@ -259,7 +259,7 @@ export class Store implements SnapshotReader {
   }
 
   /** Lets a further password open the store. */
-  async addPassword(password: string | Uint8Array, kdf: KdfParameters = defaultKdf): Promise<void> {
+  async addPassword(password: string | Uint8Array, kdf: KdfParameters = kdfFor(password)): Promise<void> {
     await addKeySlot(this.#backend, this.#keys.storeId, this.#master, password, kdf);
   }
 

@@ -1,6 +1,6 @@
 /** Where a store's password comes from. */
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -15,6 +15,21 @@ test('the first line of a file is the password, its line end is not', async (t) 
   const passwordFile = join(directory, 'password');
   writeFileSync(passwordFile, ' with spaces \r\nsecond line\n');
   assert.equal(await readPassword(fakeCall({ options: { passwordFile } }), existing), ' with spaces ');
+});
+
+test('a password for a new store is made and written to a new file, which gives it from then on', async (t) => {
+  const directory = mkdtempSync(join(tmpdir(), 'covault-password-'));
+  t.after(() => rmSync(directory, { recursive: true }));
+  const newPasswordFile = join(directory, 'password');
+  const isNew = { ...existing, isNew: true };
+  const made = await readPassword(fakeCall({ options: { newPasswordFile } }), isNew);
+  assert.equal(statSync(newPasswordFile).mode & 0o777, 0o600);
+  assert.equal(await readPassword(fakeCall({ options: { passwordFile: newPasswordFile } }), existing), made);
+  for (const options of [existing, isNew]) {
+    const again = readPassword(fakeCall({ options: { newPasswordFile } }), options);
+    await assert.rejects(again, { code: 'E_EXISTS', hint: /--password-file/ });
+  }
+  assert.equal(readFileSync(newPasswordFile, 'utf8'), `${made}\n`);
 });
 
 test('a command gives the password; its failure does not show it', async () => {

@@ -5,7 +5,8 @@ import fc from 'fast-check';
 import { isCovaultError } from '../../src/core/errors.ts';
 import { decrypt, encrypt } from '../../src/store/cipher.ts';
 import { withFileSum } from '../../src/store/file-header.ts';
-import { decodeSlot, unwrapMasterKey, wrapMasterKey } from '../../src/store/key-slot.ts';
+import { generatePassword, isGenerated } from '../../src/store/generated-password.ts';
+import { decodeSlot, kdfFor, unwrapMasterKey, wrapMasterKey } from '../../src/store/key-slot.ts';
 import { deriveStoreKeys } from '../../src/store/keys.ts';
 import { openSealedFile, sealFile } from '../../src/store/sealed-file.ts';
 import { testBytes, testKdf } from './store-fixture.ts';
@@ -26,6 +27,21 @@ test('a slot gives the master key to its password alone', async () => {
   for (const wrong of ['Secret', 'secret ', 'secre', Buffer.from([0])]) {
     assert.equal(await unwrapMasterKey(slot, 'slot', storeId, wrong), undefined);
   }
+});
+
+test('a password that was made by a machine is told from all others, and opens its slot at once', async () => {
+  const made = generatePassword();
+  assert.notEqual(made, generatePassword());
+  assert.ok(isGenerated(made) && isGenerated(Buffer.from(made)));
+  const changed = made.slice(0, -1) + (made.endsWith('A') ? 'Q' : 'A');
+  for (const other of [changed, `${made} `, made.toUpperCase(), made.slice(0, -4), 'covault-key-', 'secret', '']) {
+    assert.ok(!isGenerated(other), other);
+    if (other !== '') assert.ok(kdfFor(other).memoryKiB >= 64 * 1024);
+  }
+  assert.ok(kdfFor(made).memoryKiB < 64 && kdfFor(made).passes === 1);
+  const slot = await wrapMasterKey(master, storeId, made, kdfFor(made));
+  assert.deepEqual(new Uint8Array((await unwrapMasterKey(slot, 'slot', storeId, made)) ?? []), master);
+  assert.equal(await unwrapMasterKey(slot, 'slot', storeId, changed), undefined);
 });
 
 test('a password is the same however its letters were composed, and as bytes', async () => {
