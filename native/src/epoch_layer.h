@@ -63,7 +63,7 @@ struct EpochRecord {
   // How the inode can be opened though it is not where it was: by one of these, or not at all because it is `whole`.
   FileDescriptor kept;
   std::shared_ptr<std::atomic<size_t>> kept_count;  // where `kept` is counted
-  std::unique_ptr<FileHandle> handle;
+  FileHandle handle;
   // All that there was is here (content too); whatever has the inode's number now is of no concern.
   bool whole = false;
 };

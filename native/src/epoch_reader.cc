@@ -22,15 +22,6 @@ constexpr int kAttemptsMax = 64;
 
 FileDescriptor duplicate(int fd) { return FileDescriptor(fcntl(fd, F_DUPFD_CLOEXEC, 0)); }
 
-FileDescriptor open_by_handle(int directory_fd, const FileHandle& handle) {
-  alignas(struct file_handle) std::byte memory[sizeof(struct file_handle) + FileHandle::kBytesMax];
-  auto* raw = reinterpret_cast<struct file_handle*>(memory);
-  raw->handle_bytes = handle.bytes;
-  raw->handle_type = handle.type;
-  std::memcpy(raw->f_handle, handle.data.data(), handle.bytes);
-  return FileDescriptor(open_by_handle_at(directory_fd, raw, O_PATH | O_CLOEXEC));
-}
-
 int live_names(int directory_fd, std::set<std::string>* names) {
   const int fd = openat(directory_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   // A directory that was removed since has nothing in it.
@@ -125,8 +116,8 @@ int EpochReader::open_inode(uint64_t inode, Node* node) const {
         node->fd = duplicate(record->kept.get());
         return node->fd.is_open() ? 0 : errno;
       }
-      if (record->handle == nullptr) continue;
-      node->fd = open_by_handle(epochs_->directory_fd(), *record->handle);
+      if (!record->handle.is_known()) continue;
+      node->fd = FileDescriptor(record->handle.open(epochs_->directory_fd(), O_PATH | O_CLOEXEC));
       if (node->fd.is_open()) return 0;
       // Its last name went meanwhile: then a newer layer has it, or will in a moment.
       if (errno != ESTALE) return errno;

@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
 
 #include "epochs.h"
 
@@ -28,19 +27,6 @@ int readable(int fd, FileDescriptor* own) {
   const std::string path = "/proc/self/fd/" + std::to_string(fd);
   *own = FileDescriptor(::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
   return own->get();
-}
-
-std::unique_ptr<FileHandle> handle_of(int fd) {
-  alignas(struct file_handle) std::byte memory[sizeof(struct file_handle) + FileHandle::kBytesMax];
-  auto* raw = reinterpret_cast<struct file_handle*>(memory);
-  raw->handle_bytes = FileHandle::kBytesMax;
-  int mount = 0;
-  if (name_to_handle_at(fd, "", raw, &mount, AT_EMPTY_PATH) != 0) return nullptr;
-  auto handle = std::make_unique<FileHandle>();
-  handle->type = raw->handle_type;
-  handle->bytes = static_cast<uint8_t>(raw->handle_bytes);
-  std::memcpy(handle->data.data(), raw->f_handle, handle->bytes);
-  return handle;
 }
 
 }  // namespace
@@ -148,8 +134,8 @@ void Epochs::loses_name(const struct stat& status, int directory_fd, std::string
 int Epochs::keep_inode(EpochLayer& layer, EpochRecord& record, FileDescriptor fd, bool dies) {
   const uint32_t mode = record.attributes.mode;
   if (!dies && handles_) {
-    if (record.handle == nullptr) record.handle = handle_of(fd.get());
-    if (record.handle != nullptr) return 0;
+    if (!record.handle.is_known()) record.handle = FileHandle::of(fd.get(), "");
+    if (record.handle.is_known()) return 0;
   }
   const bool is_directory = S_ISDIR(mode);
   // If it goes, it is empty, and what was in it is among its names (`directory_died`).

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <cstring>
 
 namespace covault {
 
@@ -10,6 +11,40 @@ namespace {
 uint32_t index_of(uint64_t node) { return static_cast<uint32_t>(node); }
 
 }  // namespace
+
+Identity Inodes::Inode::identity() const {
+  Identity identity{.key = key(), .type = type(), .handle = {}};
+  identity.handle.type = handle_type_;
+  identity.handle.bytes = handle_bytes_;
+  std::memcpy(identity.handle.data.data(), place_.handle.data(), handle_bytes_);
+  return identity;
+}
+
+void Inodes::Inode::begin(const Identity& identity) {
+  ino_ = identity.key.ino;
+  device_ = static_cast<uint32_t>(identity.key.device);
+  type_ = static_cast<uint8_t>(identity.type >> 12);
+  handle_bytes_ = identity.handle.bytes;
+  handle_type_ = identity.handle.type;
+  if (has_handle()) {
+    place_.handle = identity.handle.data;
+  } else {
+    place_.name = nullptr;
+  }
+}
+
+void Inodes::Inode::end() {
+  delete name();
+  handle_bytes_ = 0;
+  place_.name = nullptr;
+}
+
+std::unique_ptr<InodeName> Inodes::Inode::swap_name(std::unique_ptr<InodeName> name) {
+  if (has_handle()) return name;  // is not found by it
+  std::unique_ptr<InodeName> old(place_.name);
+  place_.name = name.release();
+  return old;
+}
 
 Inodes::Inodes(const Identity& root, OnForgotten on_forgotten)
     : on_forgotten_(std::move(on_forgotten)), chunks_(new std::atomic<Inode*>[kChunks]()) {
@@ -41,7 +76,7 @@ Inodes::Inode* Inodes::slot(uint32_t index) const {
 Inodes::Inode* Inodes::mutable_find(uint64_t node) const {
   if (node == 0 || index_of(node) / kChunkSlots >= kChunks) return nullptr;
   Inode* inode = slot(index_of(node));
-  return inode != nullptr && inode->node.load(std::memory_order_acquire) == node ? inode : nullptr;
+  return inode != nullptr && inode->node_.load(std::memory_order_acquire) == node ? inode : nullptr;
 }
 
 const Inodes::Inode* Inodes::find(uint64_t node) const { return mutable_find(node); }
@@ -51,14 +86,14 @@ uint64_t Inodes::find(const InodeKey& key) const {
   const Shard& shard = this->shard(h);
   const std::lock_guard lock(shard.mutex);
   const Inode* inode = find_locked(shard, h, key);
-  return inode == nullptr ? 0 : inode->node.load(std::memory_order_relaxed);
+  return inode == nullptr ? 0 : inode->node_.load(std::memory_order_relaxed);
 }
 
 Inodes::Inode* Inodes::find_locked(const Shard& shard, uint64_t hash, const InodeKey& key) const {
   for (uint32_t i = shard.buckets[(hash / kShards) & (shard.buckets.size() - 1)]; i != 0;) {
     Inode* inode = slot(i);
-    if (inode->identity.key == key) return inode;
-    i = inode->next;
+    if (inode->key() == key) return inode;
+    i = inode->next_;
   }
   return nullptr;
 }
@@ -66,18 +101,18 @@ Inodes::Inode* Inodes::find_locked(const Shard& shard, uint64_t hash, const Inod
 void Inodes::insert_locked(Shard& shard, uint64_t hash, Inode* inode, uint32_t index) {
   if (shard.count >= shard.buckets.size()) grow_locked(shard);
   uint32_t& first = shard.buckets[(hash / kShards) & (shard.buckets.size() - 1)];
-  inode->next = first;
-  inode->in_table = true;
+  inode->next_ = first;
+  inode->in_table_ = true;
   first = index;
   shard.count++;
 }
 
 void Inodes::remove_locked(Shard& shard, uint64_t hash, Inode* inode) {
-  if (!inode->in_table) return;
+  if (!inode->in_table_) return;
   uint32_t* link = &shard.buckets[(hash / kShards) & (shard.buckets.size() - 1)];
-  while (slot(*link) != inode) link = &slot(*link)->next;
-  *link = inode->next;
-  inode->in_table = false;
+  while (slot(*link) != inode) link = &slot(*link)->next_;
+  *link = inode->next_;
+  inode->in_table_ = false;
   shard.count--;
 }
 
@@ -86,9 +121,9 @@ void Inodes::grow_locked(Shard& shard) {
   for (uint32_t i : shard.buckets) {
     while (i != 0) {
       Inode* inode = slot(i);
-      const uint32_t next = inode->next;
-      uint32_t& first = buckets[(hash(inode->identity.key) / kShards) & (buckets.size() - 1)];
-      inode->next = first;
+      const uint32_t next = inode->next_;
+      uint32_t& first = buckets[(hash(inode->key()) / kShards) & (buckets.size() - 1)];
+      inode->next_ = first;
       first = i;
       i = next;
     }
@@ -101,7 +136,7 @@ uint32_t Inodes::take_slot() {
   size_.fetch_add(1, std::memory_order_relaxed);
   if (free_first_ != 0) {
     const uint32_t index = free_first_;
-    free_first_ = slot(index)->next;
+    free_first_ = slot(index)->next_;
     return index;
   }
   const uint32_t index = slots_used_++;
@@ -114,14 +149,14 @@ uint32_t Inodes::take_slot() {
 }
 
 void Inodes::free_slot(Inode* inode) {
-  const uint32_t index = index_of(inode->node.load(std::memory_order_relaxed));
+  const uint64_t node = inode->node_.load(std::memory_order_relaxed);
+  const uint32_t index = index_of(node);
   const std::lock_guard lock(slots_mutex_);
-  inode->node.store(0, std::memory_order_release);
-  inode->name.reset();
-  inode->lookups = 0;
-  inode->children = 0;
-  inode->generation++;
-  inode->next = free_first_;
+  inode->node_.store(((node >> 32) + 1) << 32, std::memory_order_release);
+  inode->end();
+  inode->lookups_ = 0;
+  inode->children_ = 0;
+  inode->next_ = free_first_;
   free_first_ = index;
   size_.fetch_sub(1, std::memory_order_relaxed);
 }
@@ -133,7 +168,7 @@ uint64_t Inodes::remember(const Identity& identity, uint64_t parent, std::string
   {
     const std::lock_guard lock(shard.mutex);
     Inode* inode = find_locked(shard, h, identity.key);
-    if (inode != nullptr && (inode->identity.type != identity.type || !(inode->identity.handle == identity.handle))) {
+    if (inode != nullptr && !(inode->identity() == identity)) {
       // The number was given to another file. The old one keeps its node id until the kernel forgets it.
       remove_locked(shard, h, inode);
       inode = nullptr;
@@ -141,14 +176,14 @@ uint64_t Inodes::remember(const Identity& identity, uint64_t parent, std::string
     if (inode == nullptr) {
       const uint32_t index = take_slot();
       inode = slot(index);
-      inode->identity = identity;
+      inode->begin(identity);
       insert_locked(shard, h, inode, index);
-      inode->node.store((uint64_t{inode->generation} << 32) | index, std::memory_order_release);
+      inode->node_.store(inode->node_.load(std::memory_order_relaxed) | index, std::memory_order_release);
     }
-    inode->lookups++;
-    node = inode->node.load(std::memory_order_relaxed);
+    inode->lookups_++;
+    node = inode->node_.load(std::memory_order_relaxed);
   }
-  if (identity.handle.bytes == 0 && parent != 0) set_name(node, parent, name);
+  if (!identity.handle.is_known() && parent != 0) set_name(node, parent, name);
   return node;
 }
 
@@ -159,15 +194,15 @@ void Inodes::release(uint64_t node, uint64_t lookups, uint32_t children) {
     // What is taken back here is what keeps the inode, so that its identity can be read before its shard is locked.
     Inode* inode = mutable_find(node);
     if (inode == nullptr) return;
-    const uint64_t h = hash(inode->identity.key);
+    const uint64_t h = hash(inode->key());
     uint64_t parent = 0;
     {
       Shard& shard = this->shard(h);
       const std::lock_guard lock(shard.mutex);
-      inode->lookups -= std::min(lookups, inode->lookups);
-      inode->children -= std::min(children, inode->children);
-      if (inode->lookups > 0 || inode->children > 0) return;
-      if (inode->name != nullptr) parent = inode->name->parent;
+      inode->lookups_ -= std::min(lookups, inode->lookups_);
+      inode->children_ -= std::min(children, inode->children_);
+      if (inode->lookups_ > 0 || inode->children_ > 0) return;
+      if (inode->name() != nullptr) parent = inode->name()->parent;
       remove_locked(shard, h, inode);
       free_slot(inode);
     }
@@ -186,8 +221,8 @@ std::vector<uint64_t> Inodes::all_of_type(uint32_t type) const {
     for (const uint32_t first : shard.buckets) {
       for (uint32_t i = first; i != 0;) {
         const Inode* inode = slot(i);
-        if (inode->identity.type == type) found.push_back(inode->node.load(std::memory_order_relaxed));
-        i = inode->next;
+        if (inode->type() == type) found.push_back(inode->node_.load(std::memory_order_relaxed));
+        i = inode->next_;
       }
     }
   }
@@ -197,16 +232,16 @@ std::vector<uint64_t> Inodes::all_of_type(uint32_t type) const {
 void Inodes::add_child(uint64_t parent) {
   Inode* inode = mutable_find(parent);
   if (inode == nullptr) return;
-  const std::lock_guard lock(shard(hash(inode->identity.key)).mutex);
-  inode->children++;
+  const std::lock_guard lock(shard(hash(inode->key())).mutex);
+  inode->children_++;
 }
 
 bool Inodes::name_of(uint64_t node, InodeName* name) const {
   const Inode* inode = mutable_find(node);
   if (inode == nullptr) return false;
-  const std::lock_guard lock(shard(hash(inode->identity.key)).mutex);
-  if (inode->name == nullptr) return false;
-  *name = *inode->name;
+  const std::lock_guard lock(shard(hash(inode->key())).mutex);
+  if (inode->name() == nullptr) return false;
+  *name = *inode->name();
   return true;
 }
 
@@ -221,8 +256,8 @@ void Inodes::set_name(uint64_t node, uint64_t parent, std::string_view name) {
   add_child(parent);
   auto fresh = std::make_unique<InodeName>(InodeName{parent, std::string(name)});
   {
-    const std::lock_guard lock(shard(hash(inode->identity.key)).mutex);
-    inode->name.swap(fresh);
+    const std::lock_guard lock(shard(hash(inode->key())).mutex);
+    fresh = inode->swap_name(std::move(fresh));
   }
   if (fresh != nullptr) release(fresh->parent, 0, 1);
 }
@@ -232,8 +267,8 @@ void Inodes::drop_name(uint64_t node) {
   if (inode == nullptr) return;
   std::unique_ptr<InodeName> old;
   {
-    const std::lock_guard lock(shard(hash(inode->identity.key)).mutex);
-    inode->name.swap(old);
+    const std::lock_guard lock(shard(hash(inode->key())).mutex);
+    old = inode->swap_name(nullptr);
   }
   if (old != nullptr) release(old->parent, 0, 1);
 }

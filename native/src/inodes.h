@@ -25,6 +25,7 @@
 #include <string_view>
 #include <vector>
 
+#include "file_handle.h"
 #include "wire.h"
 
 namespace covault {
@@ -33,15 +34,6 @@ struct InodeKey {
   uint64_t device = 0;
   uint64_t ino = 0;
   bool operator==(const InodeKey&) const = default;
-};
-
-// What name_to_handle_at returned, if it is short enough to be kept; `bytes` = 0 means there is none.
-struct FileHandle {
-  static constexpr size_t kBytesMax = 32;
-  int32_t type = 0;
-  uint8_t bytes = 0;
-  std::array<std::byte, kBytesMax> data = {};
-  bool operator==(const FileHandle&) const = default;
 };
 
 struct InodeName {
@@ -53,6 +45,7 @@ struct Identity {
   InodeKey key;
   uint32_t type = 0;  // S_IFMT bits of the mode
   FileHandle handle;
+  bool operator==(const Identity&) const = default;
 };
 
 class Inodes {
@@ -65,20 +58,43 @@ class Inodes {
   Inodes(const Inodes&) = delete;
   Inodes& operator=(const Inodes&) = delete;
 
-  // The immutable part of an inode. Valid while the kernel knows the node.
-  struct Inode {
-    std::atomic<uint64_t> node = 0;  // its node id; 0 = free
-    Identity identity;
+  // One inode, in as few bytes as it can be: the kernel may know millions. What it is does not change, and may be looked
+  // at without a lock, while the kernel knows the node.
+  class Inode {
+   public:
+    InodeKey key() const { return {device_, ino_}; }
+    uint32_t type() const { return uint32_t{type_} << 12; }
+    bool has_handle() const { return handle_bytes_ > 0; }
+    Identity identity() const;
 
    private:
     friend class Inodes;
-    uint64_t lookups = 0;   // of the kernel
-    uint32_t next = 0;      // slot: of the same bucket, or free
-    uint32_t children = 0;  // inodes named after this one
-    uint32_t generation = 0;
-    bool in_table = false;
-    std::unique_ptr<InodeName> name;
+
+    // A handle if handle_bytes_ says so; else a name or null, guarded by the shard.
+    union Place {
+      InodeName* name;
+      std::array<std::byte, FileHandle::kBytesMax> handle;
+    };
+
+    void begin(const Identity& identity);
+    void end();
+    InodeName* name() const { return has_handle() ? nullptr : place_.name; }
+    std::unique_ptr<InodeName> swap_name(std::unique_ptr<InodeName> name);
+
+    // (generation << 32) | slot; in a free slot the generation that its next inode gets, and slot 0.
+    std::atomic<uint64_t> node_ = 0;
+    uint64_t ino_ = 0;
+    uint64_t lookups_ = 0;   // of the kernel
+    uint32_t device_ = 0;    // Linux has 32 bits of it
+    uint32_t next_ = 0;      // slot: of the same bucket, or free
+    uint32_t children_ = 0;  // inodes named after this one
+    uint8_t type_ = 0;       // mode >> 12
+    uint8_t handle_bytes_ = 0;
+    uint8_t handle_type_ = 0;
+    bool in_table_ = false;
+    Place place_ = {.name = nullptr};
   };
+  static_assert(sizeof(Inode) == 64);
 
   // Null if the kernel does not know such a node.
   const Inode* find(uint64_t node) const;

@@ -18,14 +18,6 @@ constexpr int kDepthMax = 8192;
 
 bool out_of_descriptors(int error) { return error == EMFILE || error == ENFILE; }
 
-// Room for a struct file_handle with FileHandle::kBytesMax bytes.
-struct HandleBuffer {
-  alignas(struct file_handle) std::byte memory[sizeof(struct file_handle) + FileHandle::kBytesMax];
-  struct file_handle* get() {
-    return reinterpret_cast<struct file_handle*>(memory);
-  }
-};
-
 std::string through_proc(int fd) { return "/proc/self/fd/" + std::to_string(fd); }
 
 }  // namespace
@@ -40,14 +32,10 @@ std::unique_ptr<Nodes> Nodes::open(int directory_fd, const Options& options, std
   Identity identity{.key = key_of(status), .type = S_IFDIR, .handle = {}};
   bool handles = false;
   if (options.handles) {
-    HandleBuffer buffer;
-    int mount = 0;
-    buffer.get()->handle_bytes = FileHandle::kBytesMax;
-    if (name_to_handle_at(root.get(), "", buffer.get(), &mount, AT_EMPTY_PATH) == 0) {
-      const FileDescriptor again(open_by_handle_at(root.get(), buffer.get(), O_PATH | O_CLOEXEC));
-      struct stat found;
-      handles = again.is_open() && fstat(again.get(), &found) == 0 && found.st_ino == status.st_ino;
-    }
+    const FileHandle handle = FileHandle::of(root.get(), "");
+    const FileDescriptor again(handle.is_known() ? handle.open(root.get(), O_PATH | O_CLOEXEC) : -1);
+    struct stat found;
+    handles = again.is_open() && fstat(again.get(), &found) == 0 && found.st_ino == status.st_ino;
   }
   return std::unique_ptr<Nodes>(new Nodes(std::move(root), identity, options, handles));
 }
@@ -71,15 +59,7 @@ Nodes::Nodes(FileDescriptor root, const Identity& root_identity, const Options& 
 FileHandle Nodes::handle_of(int fd, const char* name, uint64_t device) const {
   // Handles are opened through the data directory's own mount, so they are used for its own device only.
   if (!handles_ || device != root_device_) return {};
-  HandleBuffer buffer;
-  int mount = 0;
-  buffer.get()->handle_bytes = FileHandle::kBytesMax;
-  if (name_to_handle_at(fd, name, buffer.get(), &mount, *name == 0 ? AT_EMPTY_PATH : 0) != 0) return {};
-  FileHandle handle;
-  handle.type = buffer.get()->handle_type;
-  handle.bytes = static_cast<uint8_t>(buffer.get()->handle_bytes);
-  std::memcpy(handle.data.data(), buffer.get()->f_handle, handle.bytes);
-  return handle;
+  return FileHandle::of(fd, name);
 }
 
 Identity Nodes::identity_of(int fd, const char* name, const struct stat& status) const {
@@ -92,11 +72,7 @@ bool Nodes::verify(int fd, const Identity& identity) const {
 }
 
 int Nodes::open_by_handle(const Identity& identity, int flags) {
-  HandleBuffer buffer;
-  buffer.get()->handle_bytes = identity.handle.bytes;
-  buffer.get()->handle_type = identity.handle.type;
-  std::memcpy(buffer.get()->f_handle, identity.handle.data.data(), identity.handle.bytes);
-  FileDescriptor fd(open_by_handle_at(root_.get(), buffer.get(), flags));
+  FileDescriptor fd(identity.handle.open(root_.get(), flags));
   if (!fd.is_open()) return -errno;
   // Number and handle were read one after the other; somebody beside the mount may have moved a file in between.
   if (!verify(fd.get(), identity)) return -ESTALE;
@@ -118,7 +94,7 @@ int Nodes::open_by_name(uint64_t node, const Identity& identity) {
     if (start != nullptr) break;
     const Inodes::Inode* ancestor = inodes_.find(at);
     if (ancestor == nullptr) return -ESTALE;
-    if (ancestor->identity.handle.bytes > 0) {
+    if (ancestor->has_handle()) {
       int error = 0;
       start = path(at, &error);
       if (start == nullptr) return -error;
@@ -138,8 +114,8 @@ int Nodes::open_node(uint64_t node, int flags) {
   const Inodes::Inode* inode = inodes_.find(node);
   if (inode == nullptr) return -ESTALE;
   reopened_.fetch_add(1, std::memory_order_relaxed);
-  if (inode->identity.handle.bytes > 0) {
-    const int fd = open_by_handle(inode->identity, flags);
+  if (inode->has_handle()) {
+    const int fd = open_by_handle(inode->identity(), flags);
     if (fd != -ESTALE) return fd;
   }
   // Without a handle, or without a name: what is held already can always be opened again.
@@ -147,8 +123,8 @@ int Nodes::open_node(uint64_t node, int flags) {
   if (held == nullptr) held = files_.find(node);
   FileDescriptor found;
   if (held == nullptr) {
-    if (inode->identity.handle.bytes > 0) return -ESTALE;
-    const int fd = open_by_name(node, inode->identity);
+    if (inode->has_handle()) return -ESTALE;
+    const int fd = open_by_name(node, inode->identity());
     if (fd < 0 || (flags & O_PATH) != 0) return fd;
     found = FileDescriptor(fd);
   }
@@ -179,8 +155,8 @@ Lease Nodes::path(uint64_t node, int* error) {
 Lease Nodes::data(uint64_t node, Access access, int* error) {
   if (Lease lease = files_.find(node); lease != nullptr && lease->access >= access) return lease;
   const Inodes::Inode* inode = inodes_.find(node);
-  if (inode == nullptr || inode->identity.type != S_IFREG) {
-    *error = inode == nullptr ? ESTALE : inode->identity.type == S_IFDIR ? EISDIR : EINVAL;
+  if (inode == nullptr || inode->type() != S_IFREG) {
+    *error = inode == nullptr ? ESTALE : inode->type() == S_IFDIR ? EISDIR : EINVAL;
     return nullptr;
   }
   constexpr int kFlags = O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_LARGEFILE;
@@ -213,7 +189,7 @@ Lease Nodes::directory(uint64_t node, int* error) {
 uint64_t Nodes::remember(const Lease& parent, uint64_t parent_node, const char* name, const struct stat& status) {
   const Identity identity = identity_of(parent->fd.get(), name, status);
   const uint64_t node = inodes_.remember(identity, parent_node, name);
-  if (identity.handle.bytes == 0) unpin(node);
+  if (!identity.handle.is_known()) unpin(node);
   return node;
 }
 
@@ -239,7 +215,7 @@ int Nodes::prepare_unlink(const Lease& parent, uint64_t parent_node, const char*
   const Inodes::Inode* inode = inodes_.find(node);
   if (inode == nullptr) return 0;
   const bool last = S_ISDIR(status.st_mode) || status.st_nlink <= 1;
-  const bool found_by_it = inode->identity.handle.bytes == 0 && inodes_.is_named(node, parent_node, name);
+  const bool found_by_it = !inode->has_handle() && inodes_.is_named(node, parent_node, name);
   if (!last && !found_by_it) return 0;
   if (files_.pin(node) || paths_.pin(node)) return 0;
   int fd = openat(parent->fd.get(), name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
@@ -264,14 +240,14 @@ void Nodes::not_unlinked(const struct stat& status) {
   const Inodes::Inode* inode = inodes_.find(node);
   if (inode == nullptr) return;
   InodeName name;
-  if (inode->identity.handle.bytes > 0 ? status.st_nlink > 0 : inodes_.name_of(node, &name)) unpin(node);
+  if (inode->has_handle() ? status.st_nlink > 0 : inodes_.name_of(node, &name)) unpin(node);
 }
 
 void Nodes::named(const struct stat& status, uint64_t parent, std::string_view name) {
   const uint64_t node = inodes_.find(key_of(status));
   const Inodes::Inode* inode = inodes_.find(node);
   if (inode == nullptr) return;
-  if (inode->identity.handle.bytes == 0) inodes_.set_name(node, parent, name);
+  if (!inode->has_handle()) inodes_.set_name(node, parent, name);
   unpin(node);
 }
 

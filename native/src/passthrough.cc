@@ -112,7 +112,7 @@ Lease PassthroughHandler::any(uint64_t node, bool has_handle, uint64_t handle, i
 
 InodeKey PassthroughHandler::key(uint64_t node) const {
   const Inodes::Inode* inode = nodes_->inode(node);
-  return inode == nullptr ? InodeKey{} : inode->identity.key;
+  return inode == nullptr ? InodeKey{} : inode->key();
 }
 
 }  // namespace covault

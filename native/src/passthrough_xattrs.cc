@@ -166,9 +166,9 @@ Outcome PassthroughHandler::ioctl(const Request& request, const wire::IoctlIn& i
   const Inodes::Inode* inode = nodes_->inode(request.node);
   if (inode == nullptr) return ESTALE;
   // Flags belong to what can be opened; of the others only files and directories can be without side effects.
-  if (inode->identity.type != S_IFREG && inode->identity.type != S_IFDIR) return ENOTTY;
+  if (inode->type() != S_IFREG && inode->type() != S_IFDIR) return ENOTTY;
   int error = 0;
-  const Lease lease = inode->identity.type == S_IFDIR ? directory(request.node, in.handle, &error)
+  const Lease lease = inode->type() == S_IFDIR ? directory(request.node, in.handle, &error)
                                                       : file(request.node, in.handle, Access::kRead, &error);
   if (lease == nullptr) return error;
   static_assert(FSLABEL_MAX >= sizeof(struct fsxattr));

@@ -54,6 +54,26 @@ TEST("a node id never gets another meaning") {
   CHECK(inodes.find(second) != nullptr);
 }
 
+TEST("what an inode is comes back as it was, with and without a handle, in a slot used again") {
+  Inodes inodes(directory(2), [](uint64_t) {});
+  Identity identity{.key = {0xfffff0ff, ~0ull}, .type = S_IFSOCK, .handle = {}};
+  for (const size_t bytes : {FileHandle::kBytesMax, size_t{0}, size_t{1}, size_t{0}, size_t{20}}) {
+    identity.handle = {.type = 255, .bytes = static_cast<uint8_t>(bytes), .data = {}};
+    for (size_t i = 0; i < bytes; i++) identity.handle.data[i] = static_cast<std::byte>(0xf0 + i);
+    if (bytes == 0) identity.handle = {};
+    const uint64_t node = inodes.remember(identity, 1, "name");
+    CHECK(static_cast<uint32_t>(node) == 2);
+    CHECK(inodes.find(node)->identity() == identity);
+    CHECK(inodes.find(node)->has_handle() == (bytes > 0));
+    InodeName name;
+    CHECK(inodes.name_of(node, &name) == (bytes == 0));
+    inodes.set_name(node, 1, "other");
+    CHECK(inodes.name_of(node, &name) == (bytes == 0));
+    inodes.forget(node, 1);
+    CHECK(inodes.find(node) == nullptr);
+  }
+}
+
 TEST("made-up node ids are not found") {
   const Inodes inodes(directory(2), [](uint64_t) {});
   for (const uint64_t node : {0ull, 2ull, 1ull << 32, 0xffffffffull, ~0ull}) CHECK(inodes.find(node) == nullptr);
