@@ -5,6 +5,7 @@ import { randomBelow } from '../../src/core/clock.ts';
 import { needsDiskImages } from '../recovery/disk-images.ts';
 import { killAndLook } from '../recovery/kills.ts';
 import { cutPowerAndLook } from '../recovery/power-cuts.ts';
+import { createProgress } from '../support/long-run.ts';
 import { needsMount } from '../support/requirements.ts';
 
 const kills = Number(process.env.COVAULT_KILLS ?? 150);
@@ -13,7 +14,7 @@ const seed = Number(process.env.COVAULT_SEED ?? randomBelow(1_000_000));
 
 for (const dataMode of ['write-through', 'writeback'] as const) {
   test(`the index survives ${kills} kills (${dataMode})`, { skip: needsMount() }, async (t) => {
-    t.diagnostic(`seed ${seed}`);
+    const tell = createProgress(`looks after kills, ${dataMode}, seed ${seed}`);
     let looks = 0;
     await killAndLook({
       seed,
@@ -21,7 +22,7 @@ for (const dataMode of ['write-through', 'writeback'] as const) {
       kills,
       onLook({ found }) {
         assert.equal(found, 'unclean');
-        looks++;
+        tell(++looks);
       },
     });
     t.diagnostic(`${looks} looks`);
@@ -30,11 +31,11 @@ for (const dataMode of ['write-through', 'writeback'] as const) {
 
 for (const kind of ['ext4', 'xfs', 'btrfs'] as const) {
   const skip = needsMount() || (await needsDiskImages(kind));
-  test(`the index survives ${powerCuts} power cuts (${kind})`, { skip }, async (t) => {
-    t.diagnostic(`seed ${seed}`);
+  test(`the index survives ${powerCuts} power cuts (${kind})`, { skip }, async () => {
+    const tell = createProgress(`power cuts, ${kind}, seed ${seed}`, powerCuts);
     let looks = 0;
     const dataMode = kind === 'xfs' ? 'writeback' : 'write-through';
-    await cutPowerAndLook({ seed, kind, dataMode, cuts: powerCuts, onLook: () => looks++ });
+    await cutPowerAndLook({ seed, kind, dataMode, cuts: powerCuts, onLook: () => tell(++looks) });
     assert.equal(looks, powerCuts);
   });
 }
