@@ -16,6 +16,8 @@ export interface RoundOptions {
   writers: number;
   /** Operations of each writer; the round ends when all are done. */
   operations: number;
+  /** What the writers rest between, see `WritersOptions`: the longer, the more cuts for their operations. */
+  restMaxMs: number;
   /** Cuts taken at most. */
   cutsMax: number;
 }
@@ -50,8 +52,8 @@ export async function playRound(options: RoundOptions): Promise<RoundReport> {
     await mount.daemon.index.scan();
     const notes = join(directory, 'notes');
     mkdirSync(notes);
-    const { seed, writers: count, operations } = options;
-    const writers = await Writers.prepare({ mountpoint: mount.mountpoint, notes, seed, count, operations });
+    const { seed, writers: count, operations, restMaxMs } = options;
+    const writers = await Writers.prepare({ mountpoint: mount.mountpoint, notes, seed, count, operations, restMaxMs });
     try {
       return await new Round(mount, options).play(writers);
     } finally {

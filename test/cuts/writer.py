@@ -1,9 +1,9 @@
 """Does one writer's operations in a mount and notes when each was issued and returned.
 
-    python3 writer.py MOUNTPOINT WRITER OPERATIONS TIMES
+    python3 writer.py MOUNTPOINT WRITER OPERATIONS TIMES REST
 
 OPERATIONS has one JSON object a line; TIMES, outside of the mount, gets 16 bytes for each: two numbers of 64 bits,
-nanoseconds of the monotonic clock. Says "ready", begins when a line comes on stdin, ends when stdin closes or all is
+nanoseconds of the monotonic clock. After every eighth operation it rests for a random time of at most REST milliseconds. Says "ready", begins when a line comes on stdin, ends when stdin closes or all is
 done. A second number of the ready line: nanoseconds to add for the time of day.
 """
 import array
@@ -11,6 +11,7 @@ import ctypes
 import json
 import mmap
 import os
+import random
 import select
 import struct
 import sys
@@ -24,7 +25,7 @@ KEEP_SIZE, PUNCH_HOLE = 1, 2
 RECORD = 512
 RECORDS_PER_WRITER = 16
 
-root, writer, operations_path, times_path = sys.argv[1], int(sys.argv[2]), sys.argv[3], sys.argv[4]
+root, writer, operations_path, times_path, rest_max_ms = sys.argv[1], int(sys.argv[2]), *sys.argv[3:5], int(sys.argv[5])
 os.chdir(root)
 os.umask(0)
 slots = {}
@@ -207,7 +208,7 @@ if not sys.stdin.readline():
     sys.exit(0)
 noted = bytearray()
 for number, (step, operation) in enumerate(steps):
-    if number % 8 == 0 and stop.poll(0):
+    if number % 8 == 0 and stop.poll(random.randrange(rest_max_ms + 1)):
         break
     issued = time.monotonic_ns()
     try:

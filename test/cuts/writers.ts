@@ -1,4 +1,4 @@
-/** The writers of a test: processes of their own, each doing its operations in a mount as fast as it can. */
+/** The writers of a test: processes of their own, each doing its operations in a mount. */
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync, writeFileSync } from 'node:fs';
@@ -20,6 +20,8 @@ export interface WritersOptions {
   count: number;
   /** Operations of each. */
   operations: number;
+  /** After every eighth operation each rests for a random time of at most this, milliseconds; 0 = as fast as it can. */
+  restMaxMs?: number;
 }
 
 export class Writers {
@@ -76,13 +78,13 @@ class Writer {
   #dayOffsetNs = 0n;
   #said = '';
 
-  constructor(writer: number, { mountpoint, notes, seed, operations }: WritersOptions) {
+  constructor(writer: number, { mountpoint, notes, seed, operations, restMaxMs = 0 }: WritersOptions) {
     this.#writer = writer;
     this.#operations = generateOperations({ seed, writer, count: operations });
     const operationsPath = join(notes, `operations-${writer}`);
     this.#timesPath = join(notes, `times-${writer}`);
     writeFileSync(operationsPath, this.#operations.map((operation) => `${JSON.stringify(operation)}\n`).join(''));
-    const words = [script, mountpoint, String(writer), operationsPath, this.#timesPath];
+    const words = [script, mountpoint, String(writer), operationsPath, this.#timesPath, String(restMaxMs)];
     this.#child = spawn('python3', words, { stdio: ['pipe', 'pipe', 'pipe'] });
     this.#child.stderr?.setEncoding('utf8').on('data', (text: string) => {
       this.#said += text;

@@ -18,7 +18,9 @@ for (const dataMode of ['write-through', 'writeback'] as const) {
     const sums = { cuts: 0, taken: 0, operations: 0, readings: 0, bytesRead: 0 };
     for (let seed = first; sums.cuts < wanted; seed++) {
       const writers = 2 + (seed % 3);
-      const report = await playRound({ seed, dataMode, writers, operations: 8000, cutsMax: wanted });
+      // One round of four has writers that never rest, which is hard on a cut, and gives few of them.
+      const restMaxMs = seed % 4 === 0 ? 0 : 40;
+      const report = await playRound({ seed, dataMode, writers, operations: 8000, restMaxMs, cutsMax: wanted });
       assert.deepEqual(report.problems, [], `seed ${seed}, ${writers} writers, after ${sums.cuts} cuts`);
       for (const name of Object.keys(sums) as (keyof typeof sums)[]) sums[name] += report[name];
       tell(sums.cuts);
