@@ -133,7 +133,11 @@ class Changes {
   void created(const InodeKey& inode, const InodeKey& parent, std::string_view name) {
     if (inode.device != device_) return;
     if (epochs_->active()) epochs_->created(inode.ino);
-    if (log_ != nullptr && !name.empty()) log_->create(inode.ino, parent.ino, name);
+    if (!name.empty()) named(inode, parent, name);
+  }
+  // An inode without a name got one.
+  void named(const InodeKey& inode, const InodeKey& parent, std::string_view name) {
+    if (reports(inode)) log_->create(inode.ino, parent.ino, name);
   }
   // A change of another kind touched the mode as well (setuid and setgid bits, access control lists).
   void mode_touched(const InodeKey& inode) {

@@ -92,6 +92,7 @@ class EpochLayer {
   std::shared_ptr<EpochRecord> add(uint64_t inode, EpochAttributes attributes);
   // Made after the cut.
   bool is_fresh(uint64_t inode) const;
+  // False: no room.
   bool add_fresh(uint64_t inode);
   // Counts memory that a record needs beyond its own.
   bool charge(uint64_t bytes);

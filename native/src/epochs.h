@@ -95,6 +95,7 @@ class Epochs {
   void loses_name(const struct stat& status, int directory_fd, std::string_view name, bool dies);
   // A directory has lost its only name; before that it could have refused to.
   void directory_died(uint64_t inode);
+  // An inode was made, which may have got the number of one that is gone.
   void created(uint64_t inode);
   // A change met a full file system: gives up all epochs if that makes room.
   bool make_room();

@@ -169,7 +169,14 @@ void Epochs::directory_died(uint64_t inode) {
 
 void Epochs::created(uint64_t inode) {
   const auto layer = newest();
-  if (layer != nullptr && !layer->add_fresh(inode)) fail(ENOMEM, "");
+  if (layer == nullptr) return;
+  if (const auto record = layer->find(inode)) {
+    // Who had the number before is gone. What was without a name at the cut had none to lose, so nothing told until now.
+    const std::lock_guard lock(record->mutex);
+    if (record->attributes.nlink == 0) record->whole = true;
+  } else if (!layer->add_fresh(inode)) {
+    fail(ENOMEM, "");
+  }
 }
 
 }  // namespace covault

@@ -187,7 +187,7 @@ Outcome PassthroughHandler::link(const Request& request, uint64_t node, std::str
   if (before.st_nlink == 0) {
     // The first name of a file made with O_TMPFILE.
     if (changes_.make(directory, name, act) != 0) return errno;
-    changes_.created(Nodes::key_of(before), key(request.node), name);
+    changes_.named(Nodes::key_of(before), key(request.node), name);
   } else if (changes_.link({Nodes::key_of(before), source->fd.get()}, directory, name, act) != 0) {
     return errno;
   }

@@ -103,6 +103,8 @@ class World {
     return joined;
   }
 
+  int root() const { return root_.get(); }
+
   std::shared_ptr<Epochs> epochs;
   std::unique_ptr<Changes> changes;
 
@@ -206,6 +208,28 @@ TEST("each of several epochs has its own moment") {
   for (const size_t i : {0, 1, 3, 4}) CHECK(world.at(epochs[i], "a") == contents[i]);
   for (const size_t i : {0, 1}) world.epochs->close(epochs[i]);
   for (const size_t i : {3, 4}) CHECK(world.at(epochs[i], "a") == contents[i]);
+}
+
+TEST("a number that a file without names had is used again") {
+  World world;
+  world.create("a", "abc");
+  const FileDescriptor a = world.open_file("a");
+  struct stat status;
+  CHECK(fstat(a.get(), &status) == 0);
+  const uint64_t gone = status.st_ino;
+  const uint64_t first = world.cut();
+  world.remove("a");
+  const uint64_t second = world.cut();
+  world.epochs->changes_attributes(gone, a.get());
+  // It is closed, and a new directory gets its number, is moved, and goes.
+  world.epochs->created(gone);
+  CHECK(mkdirat(world.root(), "directory", 0755) == 0);
+  CHECK(fstatat(world.root(), "directory", &status, 0) == 0);
+  status.st_ino = gone;
+  world.epochs->loses_name(status, world.root(), "directory", false);
+  world.epochs->loses_name(status, world.root(), "directory", true);
+  CHECK(world.at(first, "a") == "abc");
+  CHECK(world.at(second, "a") == "-" + std::to_string(ENOENT));
 }
 
 TEST("beyond its space an epoch fails and changes go on") {
