@@ -243,6 +243,28 @@ describe('what arrives late', () => {
   });
 });
 
+describe('a copy in writeback mode', () => {
+  const operations: Operation[] = [
+    { act: 'create', path: 'w0/a', slot: 0 },
+    { act: 'write', slot: 0, offset: 0, length: 9000, zero: false },
+    { act: 'fsync', slot: 0 },
+    { act: 'utimes', path: 'w0/a', mtimeNs: '12345' },
+    { act: 'copy', from: 0, to: 0, fromOffset: 5000, offset: 100, length: 800 },
+    { act: 'mkdir', path: 'w0/c' },
+  ];
+  const one = [inventHistory(0, operations)];
+  const after = (done: number) => imageOf(one, { done: [done] }, 'writeback');
+  const told = (image: Image, dataMode: DataMode) => problems(one, image, { from: 4, to: 5, dataMode });
+  const { mtimeNs, content } = after(4).get('w0/a') as ImageNode;
+
+  test('may be in before its time is', () => {
+    const early = changed(after(5), 'w0/a', { mtimeNs });
+    assert.equal(told(early, 'writeback'), '');
+    assert.match(told(early, 'write-through'), /no such state/);
+    assert.match(told(changed(after(6), 'w0/a', { content }), 'writeback'), /other bytes at 100/);
+  });
+});
+
 describe('a write under way', () => {
   const write: Operation = { act: 'write', slot: 0, offset: 3000, length: 3000, zero: false };
   const before: Operation[] = [

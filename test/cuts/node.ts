@@ -30,7 +30,7 @@ export class Node {
   content: Content = emptyContent;
   /** Of a directory. */
   children = new Map<string, Node>();
-  /** Some of its content may be on its way, which sets the time when it arrives. */
+  /** Some of its content may be on its way, which sets the time when it arrives, or its time may be. */
   isPending = false;
   /** Another number whenever something of it has changed (but its children's own changes). */
   version = ++lastVersion;

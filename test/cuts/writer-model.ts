@@ -117,9 +117,11 @@ export class WriterModel {
     { when, isLate, put }: { when: Span; isLate: boolean; put: typeof written },
   ): boolean {
     const bytes = (length: number) => contentOf(this.writer, order, length);
+    // In writeback mode the kernel copies at once, and tells the time of it later.
+    const isTimeLate = isLate || (operation.act === 'copy' && this.#dataMode === 'writeback');
     const write = (node: Node, offset: number, content: Buffer) => {
       node.content = put(node.content, offset, content);
-      if (isLate) node.modifiedLater(when);
+      if (isTimeLate) node.modifiedLater(when);
       else node.modifiedIn(when);
     };
     switch (operation.act) {
