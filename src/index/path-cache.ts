@@ -1,4 +1,7 @@
-/** Paths of directories, remembered until one of them moves. */
+/**
+ * Paths of directories, remembered until one of them moves. Those who only read may ask for a path between a transaction's
+ * work and its commit, when the tables still say what they said before; so nothing is remembered while one is under way.
+ */
 
 /** Bytes of paths kept; beyond, all are forgotten. */
 const bytesMax = 8 * 1024 * 1024;
@@ -6,6 +9,15 @@ const bytesMax = 8 * 1024 * 1024;
 export class PathCache {
   readonly #paths = new Map<bigint, Buffer>();
   #bytes = 0;
+  #writes = 0;
+
+  beginWrite(): void {
+    this.#writes++;
+  }
+
+  endWrite(): void {
+    this.#writes--;
+  }
 
   get(directory: bigint): Buffer | undefined {
     return this.#paths.get(directory);
@@ -13,6 +25,7 @@ export class PathCache {
 
   /** The paths of all directories above it must be here or be the root's. */
   set(directory: bigint, path: Buffer): void {
+    if (this.#writes > 0) return;
     if (this.#bytes + path.byteLength > bytesMax) this.clear();
     if (path.byteLength > bytesMax) return;
     this.#paths.set(directory, path);

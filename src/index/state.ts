@@ -134,15 +134,20 @@ export class IndexState {
   /** One transaction, with its part of the feed. `work` must not wait and should take a few milliseconds at most. */
   async write<T>(work: () => T): Promise<T> {
     const { files, bytes } = this.totals;
-    const result = await this.tables.transaction(() => {
-      const value = work();
-      if (this.totals.files !== files) writeCount(this.tables, metaKeys.files, this.totals.files);
-      if (this.totals.bytes !== bytes) writeCount(this.tables, metaKeys.bytes, this.totals.bytes);
-      this.feed.seal();
-      return value;
-    });
-    this.feed.committed();
-    return result;
+    this.paths.beginWrite();
+    try {
+      const result = await this.tables.transaction(() => {
+        const value = work();
+        if (this.totals.files !== files) writeCount(this.tables, metaKeys.files, this.totals.files);
+        if (this.totals.bytes !== bytes) writeCount(this.tables, metaKeys.bytes, this.totals.bytes);
+        this.feed.seal();
+        return value;
+      });
+      this.feed.committed();
+      return result;
+    } finally {
+      this.paths.endWrite();
+    }
   }
 
   /** Wall-clock time in nanoseconds since 1970, as precise as the clock is. */

@@ -1,5 +1,8 @@
 /** What the tables of names promise whatever comes in which order: see `src/index/names.ts`. */
 import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { systemClock } from '../../src/core/clock.ts';
 import { createDigester } from '../../src/core/digest.ts';
@@ -8,6 +11,7 @@ import { markStale, pathOf, putName, removeName } from '../../src/index/names.ts
 import { withState } from '../../src/index/node-state.ts';
 import { doubt } from '../../src/index/replay.ts';
 import { IndexState } from '../../src/index/state.ts';
+import { openTables, type Tables } from '../../src/index/tables.ts';
 import { updateTrees } from '../../src/index/trees.ts';
 import { findUnreachable } from '../../src/index/unreachable.ts';
 import { testDomain } from './index-fixture.ts';
@@ -16,9 +20,12 @@ import { MemoryTables } from './model/memory-tables.ts';
 const root = 1n;
 
 /** Directories by their numbers, with these names: parent, name, inode. */
-async function stateWith(places: [bigint, string, bigint][]): Promise<IndexState> {
+async function stateWith(
+  places: [bigint, string, bigint][],
+  tables: Tables = new MemoryTables().tables,
+): Promise<IndexState> {
   const state = new IndexState({
-    tables: new MemoryTables().tables,
+    tables,
     digester: createDigester(testDomain.digestKey),
     cut: testDomain.cut,
     clock: systemClock,
@@ -53,6 +60,34 @@ test('with a stale directory all above it are stale, also when one of two names 
   await state.write(() => markStale(state, 5n));
   await state.write(() => removeName(state, place(2n, 'x')));
   assert.deepEqual([...state.stale].sort(), [root, 2n, 3n, 5n]);
+});
+
+test('a path that is asked for while a rename is being committed is not remembered', async (t) => {
+  const directory = mkdtempSync(join(tmpdir(), 'covault-names-'));
+  const tables = openTables(directory);
+  t.after(async () => {
+    await tables.close();
+    rmSync(directory, { recursive: true });
+  });
+  const state = await stateWith(
+    [
+      [root, 'a', 2n],
+      [2n, 'b', 3n],
+      [3n, 'c', 4n],
+    ],
+    tables,
+  );
+  let meanwhile: string | undefined;
+  await state.write(() => {
+    removeName(state, place(root, 'a'));
+    putName(state, place(root, 'moved'), 2n);
+    // As soon as this function has returned, and before the commit.
+    queueMicrotask(() => {
+      meanwhile = pathOf(state, 4n)?.toString();
+    });
+  });
+  assert.equal(meanwhile, 'a/b/c', 'others still see the last commit');
+  assert.equal(pathOf(state, 4n)?.toString(), 'moved/b/c');
 });
 
 test('a path leads by any name that hangs on the root', async () => {
