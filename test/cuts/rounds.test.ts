@@ -6,7 +6,7 @@ import { needsMount } from '../support/requirements.ts';
 import { playRound } from './round.ts';
 
 /** In all, over the rounds of each data mode. */
-const cutsWanted = 15;
+const cutsWanted = 12;
 
 for (const dataMode of ['write-through', 'writeback'] as const) {
   test(`snapshots are of one moment while others write (${dataMode})`, {

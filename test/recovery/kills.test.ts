@@ -5,7 +5,7 @@ import { randomBelow } from '../../src/core/clock.ts';
 import { needsMount } from '../support/requirements.ts';
 import { killAndLook } from './kills.ts';
 
-const kills = 6;
+const kills = 4;
 
 for (const dataMode of ['write-through', 'writeback'] as const) {
   test(`an index converges to a full hashing after kills (${dataMode})`, {
