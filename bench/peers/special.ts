@@ -131,6 +131,7 @@ export async function workWhileServing(fleet: Fleet) {
     return { summary, seconds, identical, alone, beside, serving, lost: 1 - serving / beside, served, operations };
   } finally {
     await rm(join(data, fioFile), { force: true });
+    await setServing(fleet, name, true);
     await fleet.remountClient(name);
     for (const { daemon } of fleet.clients.values()) await bind(daemon.child.pid as number, `0-${processors - 1}`);
   }
