@@ -15,15 +15,7 @@ for (const dataMode of ['write-through', 'writeback'] as const) {
     const seed = Number(process.env.COVAULT_SEED ?? randomBelow(1_000_000));
     t.diagnostic(`seed ${seed}`);
     let looks = 0;
-    await killAndLook({
-      seed,
-      dataMode,
-      kills,
-      onLook({ found }) {
-        assert.equal(found, 'unclean');
-        looks++;
-      },
-    });
+    await killAndLook({ seed, dataMode, kills, onLook: () => looks++ });
     assert.ok(looks > 0);
   });
 }

@@ -1,4 +1,5 @@
 /** Kills a daemon at random points while writers work in its mount, and looks at what the index makes of it. */
+import assert from 'node:assert/strict';
 import { type ChildProcess, execFile, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, readdirSync, realpathSync, rmSync } from 'node:fs';
@@ -64,6 +65,7 @@ class Kills {
       await using mount = await CutMount.open(this.#directory, dataMode);
       const title = `seed ${this.#options.seed}, after kill ${kill}${madeOffline ? ' and changes without Covault' : ''}`;
       const convergence = await assertConverges(mount, title);
+      assert.equal(convergence.found, 'unclean', title);
       onLook?.({ ...convergence, killsSince, madeOffline });
       killsSince = 0;
     }
