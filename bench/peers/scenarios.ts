@@ -21,7 +21,7 @@ export type Rates = [source: number, ...peers: number[]];
 
 /**
  * Of scenarios with hosts that fail, lie or are many: so slow that links decide and not the processors, which all hosts
- * of the benchmark share. Hence those of `equal links`, too; those of `unequal links` are given.
+ * of the benchmark share. Those of `unequal links` are given.
  */
 export const equalRates: Rates = [50, 20, 20, 20, 20];
 export const manyName = 'eight secondaries';
