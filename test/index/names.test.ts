@@ -8,7 +8,6 @@ import { markStale, pathOf, putName, removeName } from '../../src/index/names.ts
 import { withState } from '../../src/index/node-state.ts';
 import { doubt } from '../../src/index/replay.ts';
 import { IndexState } from '../../src/index/state.ts';
-import type { Tables } from '../../src/index/tables.ts';
 import { updateTrees } from '../../src/index/trees.ts';
 import { findUnreachable } from '../../src/index/unreachable.ts';
 import { testDomain } from './index-fixture.ts';
@@ -17,12 +16,9 @@ import { MemoryTables } from './model/memory-tables.ts';
 const root = 1n;
 
 /** Directories by their numbers, with these names: parent, name, inode. */
-async function stateWith(
-  places: [bigint, string, bigint][],
-  tables: Tables = new MemoryTables().tables,
-): Promise<IndexState> {
+async function stateWith(places: [bigint, string, bigint][]): Promise<IndexState> {
   const state = new IndexState({
-    tables,
+    tables: new MemoryTables().tables,
     digester: createDigester(testDomain.digestKey),
     cut: testDomain.cut,
     clock: systemClock,
@@ -65,9 +61,9 @@ test('a path that is asked for while a rename is being committed is not remember
     [2n, 'b', 3n],
     [3n, 'c', 4n],
   ];
-  const lastCommit = (await stateWith(places)).tables;
-  const tables = { ...new MemoryTables().tables };
-  const state = await stateWith(places, tables);
+  const { tables: lastCommit } = await stateWith(places);
+  const state = await stateWith(places);
+  const { tables } = state;
   const { links } = tables;
   let meanwhile: string | undefined;
   await state.write(() => {
