@@ -23,23 +23,30 @@ type Read = (digest: Digest) => Promise<Uint8Array | undefined>;
 
 /** What an honest client would not send for a block. */
 const answers: Record<
-  Exclude<LyingMode, 'endless'>,
-  (bytes: Uint8Array, before: Uint8Array) => Uint8Array | undefined
+  Exclude<LyingMode, 'endless' | 'denies'>,
+  (bytes: Uint8Array, before: Uint8Array) => Uint8Array
 > = {
   wrong: (bytes) => Uint8Array.from(bytes, (byte, at) => (at === bytes.length - 1 ? byte ^ 1 : byte)),
   short: (bytes) => bytes.subarray(0, bytes.length >> 1),
   // What stood there once: another block of the same length.
   old: (bytes, before) => Uint8Array.from(bytes, (_, at) => before[at % before.length] ?? 0),
-  denies: () => undefined,
 };
 
-async function* framesOf(mode: LyingMode, digests: readonly Digest[], read: Read): AsyncGenerator<Frame> {
+async function* framesOf(
+  mode: Exclude<LyingMode, 'endless'>,
+  digests: readonly Digest[],
+  read: Read,
+): AsyncGenerator<Frame> {
   let before: Uint8Array = Buffer.from('yesterday');
   for (const [position, digest] of digests.entries()) {
-    const bytes = await read(digest);
-    const sent = bytes && mode !== 'endless' ? answers[mode](bytes, before) : bytes;
-    before = bytes ?? before;
-    yield sent === undefined ? { kind: 'absent', position } : { kind: 'item', position, bytes: sent };
+    // Like a client that has not got the block, it does not read in order to say so.
+    const bytes = mode === 'denies' ? undefined : await read(digest);
+    if (mode === 'denies' || !bytes) {
+      yield { kind: 'absent', position };
+      continue;
+    }
+    yield { kind: 'item', position, bytes: answers[mode](bytes, before) };
+    before = bytes;
   }
 }
 

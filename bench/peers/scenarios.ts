@@ -20,8 +20,8 @@ export const layouts: Record<LayoutName, Layout & { scale: number }> = {
 export type Rates = [source: number, ...peers: number[]];
 
 /**
- * Of scenarios with hosts that fail, lie or are many: so slow that links decide and not the processors, which all hosts
- * of the benchmark share. Those of `unequal links` are given.
+ * So slow that links decide and not the processors, which all hosts of the benchmark share. Those of `unequal links`
+ * are given.
  */
 export const equalRates: Rates = [50, 20, 20, 20, 20];
 export const manyName = 'eight secondaries';
@@ -53,7 +53,7 @@ export const scenarios: Scenario[] = [
   { name: 'slow source', layout: 'held90', rates: [10, 100, 100, 100, 100] },
   { name: 'held 50 %', layout: 'held50', rates: [50, 50, 50, 50, 50] },
   { name: 'held 0 %', layout: 'held0', rates: [50, 50, 50, 50, 50] },
-  { name: 'equal links', layout: 'large', rates: [100, 25, 25, 25, 25] },
+  { name: 'equal links', layout: 'large', rates: equalRates },
   { name: 'unequal links', layout: 'large', rates: [100, 100, 50, 20, 5] },
   { name: 'held 100 %', layout: 'held100', rates: equalRates },
   {

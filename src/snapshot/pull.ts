@@ -66,7 +66,7 @@ const progressMs = 200;
  * crash. Each time ends a pack and its index, which should not be small ones.
  */
 const flushes = [
-  { afterMs: 2_000, bytesMin: 16 * 1024 * 1024 },
+  { afterMs: 1_000, bytesMin: 8 * 1024 * 1024 },
   { afterMs: 15_000, bytesMin: 4 * 1024 * 1024 },
 ] as const;
 /** Reports to the repository are waited for this long at the end. */
