@@ -2,6 +2,7 @@
  * `npm run bench -- NAME [options]`: the project's measurements. Every figure stands beside that of something else
  * run on the same data in the same minutes; nothing here judges.
  */
+import { keepThreadPoolAwake } from '../src/core/thread-pool.ts';
 import type { Bench } from './bench.ts';
 
 const benches: Record<string, { summary: string; load(): Promise<Bench> }> = {
@@ -35,6 +36,7 @@ const [name = '', ...words] = process.argv.slice(2);
 const chosen = Object.hasOwn(benches, name) ? benches[name] : undefined;
 const isHelp = [name, ...words].includes('--help');
 if (chosen && !isHelp) {
+  keepThreadPoolAwake();
   await (await chosen.load()).run(words);
 } else {
   const rows = Object.entries(benches).map(([known, { summary }]) => `  ${known.padEnd(8)} ${summary}`);

@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { formatBytes } from '../src/commands/sizes.ts';
+import { keepThreadPoolAwake } from '../src/core/thread-pool.ts';
 import { demoResult, describeSnapshot } from './demo/report.ts';
 import { openStageDisplay } from './demo/stage-display.ts';
 import { tellStory } from './demo/story.ts';
@@ -22,6 +23,7 @@ const neededBytes = 1.6e9;
 const { values } = parseArgs({ options: { json: { type: 'boolean', default: false } } });
 const interrupted = new AbortController();
 for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, () => interrupted.abort());
+keepThreadPoolAwake();
 process.exit(await main());
 
 async function main(): Promise<number> {

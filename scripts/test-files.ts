@@ -1,6 +1,7 @@
 /** Runs test files with `node:test`, a process each, and prints a line for each file and each failure. */
 import { resolve as absolute, relative } from 'node:path';
 import { run } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import { inspect } from 'node:util';
 
 export interface Counts {
@@ -12,6 +13,9 @@ export interface Counts {
   skipped: number;
   todo: number;
 }
+
+/** Imported by the process of each test file. */
+const keepAwake = fileURLToPath(new URL('./keep-awake.ts', import.meta.url));
 
 /** Of one failure; the whole of what was compared may be long. */
 const errorCharsMax = 5000;
@@ -42,7 +46,8 @@ export async function runTestFiles(files: string[], options: RunOptions): Promis
   const { concurrency, signal, timeoutMs = standardTimeoutMs, speaks = false } = options;
   const counts = noCounts();
   const output = new Map<string, string[]>();
-  const stream = run({ files, concurrency, timeout: timeoutMs, isolation: 'process', signal });
+  const execArgv = ['--import', keepAwake];
+  const stream = run({ files, concurrency, timeout: timeoutMs, isolation: 'process', signal, execArgv });
   const keep = ({ file = '', message }: { file?: string | undefined; message: string }) => {
     if (speaks) process.stdout.write(indent(message.trimEnd()).concat('\n'));
     const path = absolute(file);

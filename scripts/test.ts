@@ -123,8 +123,6 @@ const startedMs = performance.now();
 const runDirectory = mkdtempSync(join(realpathSync(tmpdir()), 'covault-test-'));
 // Tests that act as another user go through it, as they go through the system's own.
 chmodSync(runDirectory, 0o755);
-// Some tests let ordinary users work below it.
-chmodSync(runDirectory, 0o755);
 process.env.TMPDIR = runDirectory;
 let counts = noCounts();
 try {

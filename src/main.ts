@@ -4,6 +4,7 @@ import { loadCommands } from './commands/commands.ts';
 import { readEnvironment } from './commands/environment.ts';
 import { runProgram } from './commands/program.ts';
 import { drainTerminal, openTerminal } from './commands/terminal.ts';
+import { keepThreadPoolAwake } from './core/thread-pool.ts';
 import { limitEnd } from './fs/addon.ts';
 
 /** How long threads that wait for a disk that hangs may hold up the end, milliseconds. */
@@ -11,6 +12,7 @@ const endMsMax = 5000;
 
 const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'));
 
+keepThreadPoolAwake();
 const environment = readEnvironment();
 const exitCode = await runProgram({
   commands: await loadCommands(environment.words),

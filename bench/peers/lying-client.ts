@@ -7,6 +7,7 @@ import { openLog } from '../../src/commands/logging.ts';
 import { loadJoined } from '../../src/commands/membership.ts';
 import { systemClock } from '../../src/core/clock.ts';
 import type { Digest } from '../../src/core/digest.ts';
+import { keepThreadPoolAwake } from '../../src/core/thread-pool.ts';
 import { openIndex } from '../../src/index/live-index.ts';
 import { FeedPublisher } from '../../src/remote/feed-publisher.ts';
 import { encodeFrames, type Frame } from '../../src/remote/framing.ts';
@@ -76,6 +77,7 @@ function blocksRoute(mode: LyingMode, read: Read): Route {
 async function main([stateDirectory, data, listen, mode]: string[]): Promise<void> {
   const isMode = (word: string | undefined): word is LyingMode => lyingModes.some((known) => known === word);
   if (!stateDirectory || !data || !listen || !isMode(mode)) throw new Error('usage: STATE DATA HOST:PORT MODE');
+  keepThreadPoolAwake();
   const { domain, joined } = await loadJoined(stateDirectory);
   const directoryFd = fs.openSync(data, fs.constants.O_RDONLY | fs.constants.O_DIRECTORY);
   const index = await openIndex({ stateDirectory, directoryFd, domain, clock: systemClock });

@@ -6,6 +6,7 @@
 #include <sys/sysmacros.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstring>
 
 #include "forward_encoding.h"
@@ -13,6 +14,8 @@
 namespace covault {
 
 namespace {
+
+constexpr std::chrono::seconds kRoomInterval{1};
 
 class ForwardHandler final : public Handler {
  public:
@@ -130,7 +133,9 @@ Outcome ForwardQueue::put(ForwardRequest request, Reply& reply) {
   bool wake_needed;
   {
     std::unique_lock lock(mutex_);
-    room_.wait(lock, [this] { return closed_ || pending_.size() < in_flight_max_; });
+    // Looks by itself, too: some versions of the C library lose the wake-up of one among several (its bug 25847).
+    while (!room_.wait_for(lock, kRoomInterval, [this] { return closed_ || pending_.size() < in_flight_max_; })) {
+    }
     if (closed_) return EIO;
     std::unique_ptr<DeferredReply> later = reply.defer();
     if (later == nullptr) return EIO;

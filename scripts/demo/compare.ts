@@ -3,9 +3,11 @@
  * count of bytes compared, one number a line, before it.
  */
 import { type Comparison, compareTrees } from '../../src/browse/compare-trees.ts';
+import { keepThreadPoolAwake } from '../../src/core/thread-pool.ts';
 
 const [a, b] = process.argv.slice(2);
 if (a === undefined || b === undefined) throw new Error('two directories are needed');
+keepThreadPoolAwake();
 let toldMs = performance.now();
 const comparison: Comparison = await compareTrees(a, b, {
   onProgress: ({ bytes }) => {
