@@ -1,3 +1,4 @@
+/** Calls that the C library forgot: the pool is woken for them, and processes end all the same. */
 import assert from 'node:assert/strict';
 import { createHook } from 'node:async_hooks';
 import { spawnSync } from 'node:child_process';
