@@ -2,7 +2,7 @@
  * `npm run bench -- NAME [options]`: the project's measurements. Every figure stands beside that of something else
  * run on the same data in the same minutes; nothing here judges.
  */
-import { keepThreadPoolAwake } from '../src/core/thread-pool.ts';
+import { keepThreadPoolAwake } from '../src/commands/thread-pool.ts';
 import type { Bench } from './bench.ts';
 
 const benches: Record<string, { summary: string; load(): Promise<Bench> }> = {

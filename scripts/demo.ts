@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { formatBytes } from '../src/commands/sizes.ts';
-import { keepThreadPoolAwake } from '../src/core/thread-pool.ts';
+import { keepThreadPoolAwake } from '../src/commands/thread-pool.ts';
 import { demoResult, describeSnapshot } from './demo/report.ts';
 import { openStageDisplay } from './demo/stage-display.ts';
 import { tellStory } from './demo/story.ts';

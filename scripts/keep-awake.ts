@@ -1,4 +1,4 @@
 /** For `--import`: a process that is none of the programs, and uses the thread pool as they do. */
-import { keepThreadPoolAwake } from '../src/core/thread-pool.ts';
+import { keepThreadPoolAwake } from '../src/commands/thread-pool.ts';
 
 keepThreadPoolAwake();

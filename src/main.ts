@@ -4,7 +4,7 @@ import { loadCommands } from './commands/commands.ts';
 import { readEnvironment } from './commands/environment.ts';
 import { runProgram } from './commands/program.ts';
 import { drainTerminal, openTerminal } from './commands/terminal.ts';
-import { keepThreadPoolAwake } from './core/thread-pool.ts';
+import { keepThreadPoolAwake } from './commands/thread-pool.ts';
 import { limitEnd } from './fs/addon.ts';
 
 /** How long threads that wait for a disk that hangs may hold up the end, milliseconds. */

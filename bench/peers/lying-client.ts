@@ -5,9 +5,9 @@
 import * as fs from 'node:fs';
 import { openLog } from '../../src/commands/logging.ts';
 import { loadJoined } from '../../src/commands/membership.ts';
+import { keepThreadPoolAwake } from '../../src/commands/thread-pool.ts';
 import { systemClock } from '../../src/core/clock.ts';
 import type { Digest } from '../../src/core/digest.ts';
-import { keepThreadPoolAwake } from '../../src/core/thread-pool.ts';
 import { openIndex } from '../../src/index/live-index.ts';
 import { FeedPublisher } from '../../src/remote/feed-publisher.ts';
 import { encodeFrames, type Frame } from '../../src/remote/framing.ts';

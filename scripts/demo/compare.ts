@@ -3,7 +3,7 @@
  * count of bytes compared, one number a line, before it.
  */
 import { type Comparison, compareTrees } from '../../src/browse/compare-trees.ts';
-import { keepThreadPoolAwake } from '../../src/core/thread-pool.ts';
+import { keepThreadPoolAwake } from '../../src/commands/thread-pool.ts';
 
 const [a, b] = process.argv.slice(2);
 if (a === undefined || b === undefined) throw new Error('two directories are needed');

@@ -4,7 +4,7 @@ import { createHook } from 'node:async_hooks';
 import { spawnSync } from 'node:child_process';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { keepThreadPoolAwake } from '../../src/core/thread-pool.ts';
+import { keepThreadPoolAwake } from '../../src/commands/thread-pool.ts';
 
 const keepAwake = fileURLToPath(new URL('../../scripts/keep-awake.ts', import.meta.url));
 
