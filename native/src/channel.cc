@@ -27,7 +27,7 @@ Outcome handle_request(Handler& handler, const Connection& connection, const wir
   if (outcome > 0) {
     counters.error();
   } else if (outcome == 0 && header.opcode == wire::kRead) {
-    counters.read(reply.bytes().size());
+    counters.read(reply.content_bytes());
   } else if (outcome == 0 && header.opcode == wire::kWrite && reply.fixed().size() >= sizeof(wire::WriteOut)) {
     wire::WriteOut out;
     std::memcpy(&out, reply.fixed().data(), sizeof(out));

@@ -36,6 +36,8 @@ class Channel {
   virtual std::span<std::byte> space() const = 0;
   // Null if requests cannot be answered later.
   virtual Deferrer* deferrer() = 0;
+  // Null if answers cannot be spliced.
+  virtual Splicer* splicer() { return nullptr; }
 
   // Answers the last request; `error_number` 0 or an errno.
   virtual void send(int error_number, const Reply& reply) = 0;

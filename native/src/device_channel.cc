@@ -102,6 +102,10 @@ Channel::Received DeviceChannel::receive() {
 
 void DeviceChannel::send(int error_number, const Reply& reply) {
   // ENOENT: the caller was killed meanwhile. Anything else ends the session by way of the next read.
+  if (reply.is_spliced() && error_number == 0) {
+    pipe_.send(descriptor_->get());
+    return;
+  }
   write_reply(descriptor_->get(), reply.unique(), error_number, reply.fixed(), reply.bytes());
 }
 

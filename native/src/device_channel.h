@@ -7,6 +7,7 @@
 
 #include "channel.h"
 #include "posix.h"
+#include "reply_pipe.h"
 
 namespace covault {
 
@@ -31,6 +32,7 @@ class DeviceChannel final : public Channel, public Deferrer {
   Arguments arguments() const override { return Arguments({}, body_, false); }
   std::span<std::byte> space() const override { return space_.span(); }
   Deferrer* deferrer() override { return this; }
+  Splicer* splicer() override { return &pipe_; }
   void send(int error_number, const Reply& reply) override;
   std::unique_ptr<DeferredReply> defer(uint64_t unique) override;
 
@@ -38,6 +40,7 @@ class DeviceChannel final : public Channel, public Deferrer {
   SharedDescriptor descriptor_;
   PageBuffer input_;
   PageBuffer space_;
+  ReplyPipe pipe_;
   wire::InHeader header_ = {};
   Bytes body_;
 };

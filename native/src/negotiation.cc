@@ -48,10 +48,10 @@ uint64_t wanted_flags(const Wishes& wishes, bool over_io_uring) {
   if (over_io_uring) flags |= wire::kInitOverIoUring;
   // Not wanted: kInitAsyncDirectIo (after an asynchronous O_DIRECT write the kernel leaves the old pages in its cache,
   // so that a later read returns old content), kInitAtomicTruncate (a truncation then arrives as SETATTR, like any
-  // other), locks (one kernel serves all callers and keeps them itself), kInitAutoInvalidateData (see above), splicing
-  // (no gain in measurements of others), kInitCreateSupplementaryGroup (the kernel has decided about the setgid bit of
-  // a new inode, which is then made with all capabilities), kInitAbortError (the end of a session is the same however
-  // it came).
+  // other), locks (one kernel serves all callers and keeps them itself), kInitAutoInvalidateData (see above), the
+  // flags about splicing (they announce what the kernel can do, and nothing depends on their answer),
+  // kInitCreateSupplementaryGroup (the kernel has decided about the setgid bit of a new inode, which is then made with
+  // all capabilities), kInitAbortError (the end of a session is the same however it came).
   return flags;
 }
 

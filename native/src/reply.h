@@ -2,6 +2,8 @@
 #ifndef COVAULT_REPLY_H_
 #define COVAULT_REPLY_H_
 
+#include <sys/types.h>
+
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -30,15 +32,24 @@ class Deferrer {
   virtual std::unique_ptr<DeferredReply> defer(uint64_t unique) = 0;
 };
 
+// Answers a request with a part of a file without a copy of it in this process; implemented by the transport.
+class Splicer {
+ public:
+  virtual ~Splicer() = default;
+  // Takes exactly `bytes` of `fd` from `offset` as the whole answer to `unique`. False: nothing was taken, because it is
+  // too much, the file ended before, or its file system cannot.
+  virtual bool fill(uint64_t unique, int fd, off_t offset, size_t bytes) = 0;
+};
+
 // What an operation returns: 0 (the reply as filled), a positive errno, or kDeferred.
 using Outcome = int;
 inline constexpr Outcome kDeferred = -1;
 
 class Reply {
  public:
-  // `space`: page-aligned memory of the transport for large answers. `deferrer` may be null (io_uring).
-  Reply(uint64_t unique, std::span<std::byte> space, Deferrer* deferrer)
-      : unique_(unique), space_(space), deferrer_(deferrer) {}
+  // `space`: page-aligned memory of the transport for large answers. `deferrer` and `splicer` may be null (io_uring).
+  Reply(uint64_t unique, std::span<std::byte> space, Deferrer* deferrer, Splicer* splicer = nullptr)
+      : unique_(unique), space_(space), deferrer_(deferrer), splicer_(splicer) {}
   Reply(const Reply&) = delete;
   Reply& operator=(const Reply&) = delete;
 
@@ -59,6 +70,13 @@ class Reply {
   // Bytes that live until the reply has been sent (owned by the handler, or constants).
   void put_bytes(Bytes bytes) { bytes_ = bytes; }
 
+  // Makes a part of a file the whole answer (see Splicer); if false, build it in `space`.
+  bool splice(int fd, off_t offset, size_t bytes) {
+    if (bytes == 0 || splicer_ == nullptr || !splicer_->fill(unique_, fd, offset, bytes)) return false;
+    spliced_bytes_ = bytes;
+    return true;
+  }
+
   // Takes the request over for a later answer; the operation then returns kDeferred. Null if the transport cannot
   // (see Handler::answers_later).
   std::unique_ptr<DeferredReply> defer() { return deferrer_ == nullptr ? nullptr : deferrer_->defer(unique_); }
@@ -66,6 +84,9 @@ class Reply {
   uint64_t unique() const { return unique_; }
   Bytes fixed() const { return Bytes(fixed_.data(), fixed_bytes_); }
   Bytes bytes() const { return bytes_; }
+  bool is_spliced() const { return spliced_bytes_ > 0; }
+  // Of the answer without its fixed structures.
+  size_t content_bytes() const { return is_spliced() ? spliced_bytes_ : bytes_.size(); }
 
  private:
   static constexpr size_t kFixedBytesMax = 320;
@@ -73,6 +94,8 @@ class Reply {
   uint64_t unique_;
   std::span<std::byte> space_;
   Deferrer* deferrer_;
+  Splicer* splicer_;
+  size_t spliced_bytes_ = 0;
   alignas(8) std::array<std::byte, kFixedBytesMax> fixed_;
   size_t fixed_bytes_ = 0;
   Bytes bytes_;

@@ -147,7 +147,7 @@ void Server::Session::serve(Worker& worker, Channel& channel) {
     }
     worker.progress.fetch_add(1, std::memory_order_relaxed);
     if (worker.role != Role::kRing) placement.follow(channel.header());
-    Reply reply(channel.header().unique, channel.space(), channel.deferrer());
+    Reply reply(channel.header().unique, channel.space(), channel.deferrer(), channel.splicer());
     const bool refused = !accepting_.load(std::memory_order_relaxed) && !hands_over(channel.header().opcode);
     const Outcome outcome =
         refused ? ENOTCONN

@@ -1,13 +1,15 @@
 /**
  * What the kernel allows one mount's page cache. By default a FUSE mount may hold 1 % of the dirty pages that others may,
  * strictly, and reads ahead 128 KiB; for a mount that is as trusted as the file system below, both only slow it down.
+ * The read-ahead is the largest power of two whose answers fit the pipe that every user may have
+ * (`native/src/reply_pipe.h`).
  */
 import { open } from 'node:fs/promises';
 
 const settings = [
   ['strict_limit', '0'],
   ['max_ratio', '100'],
-  ['read_ahead_kb', '1024'],
+  ['read_ahead_kb', '512'],
 ] as const;
 
 /**

@@ -1,6 +1,8 @@
 /** Offsets around 2^31, 2^32 and beyond: nothing is cut off on the way between the mount and the directory below. */
 import assert from 'node:assert/strict';
-import { mkdir, open, stat } from 'node:fs/promises';
+import { randomBytes } from 'node:crypto';
+import { constants } from 'node:fs';
+import { mkdir, open, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import type { DataMode } from '../../src/fs/session.ts';
@@ -66,3 +68,29 @@ for (const dataMode of ['write-through', 'writeback'] as DataMode[]) {
     await file.close();
   });
 }
+
+test('a stream is read as it stands below, up to an end within a page, and at any offset', {
+  skip: needsMount(),
+  timeout: 60_000,
+}, async (t) => {
+  const sandbox = await createSandbox(t);
+  const mounted = join(sandbox.path, 'mounted');
+  await mkdir(mounted);
+  const content = randomBytes(5 * 2 ** 20 + 1234);
+  for (const name of ['whole', 'part', 'direct', 'grows']) await writeFile(join(sandbox.data, name), content);
+  await sandbox.mount({ dataDirectory: sandbox.data, at: mounted });
+
+  assert.ok(content.equals(await readFile(join(mounted, 'whole'))));
+  const read = async (name: string, flags: number, position: number) => {
+    await using file = await open(join(mounted, name), flags);
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(2 ** 20), 0, 2 ** 20, position);
+    return buffer.subarray(0, bytesRead);
+  };
+  const { O_RDONLY, O_DIRECT } = constants;
+  assert.ok(content.subarray(777, 777 + 2 ** 20).equals(await read('part', O_RDONLY, 777)));
+  assert.ok(content.subarray(777, 777 + 2 ** 20).equals(await read('direct', O_RDONLY | O_DIRECT, 777)));
+  assert.ok(content.subarray(5 * 2 ** 20).equals(await read('direct', O_RDONLY | O_DIRECT, 5 * 2 ** 20)));
+  await using file = await open(join(mounted, 'grows'), 'r+');
+  await file.truncate(content.length + 2 ** 20);
+  assert.ok(Buffer.concat([content, Buffer.alloc(2 ** 20)]).equals(await readFile(join(mounted, 'grows'))));
+});
