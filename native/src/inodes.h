@@ -62,6 +62,11 @@ class Inodes {
   // at without a lock, while the kernel knows the node.
   class Inode {
    public:
+    Inode() = default;
+    ~Inode() { delete name(); }
+    Inode(const Inode&) = delete;
+    Inode& operator=(const Inode&) = delete;
+
     InodeKey key() const { return {device_, ino_}; }
     uint32_t type() const { return uint32_t{type_} << 12; }
     bool has_handle() const { return handle_bytes_ > 0; }
