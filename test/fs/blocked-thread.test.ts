@@ -12,6 +12,9 @@ import { needsMount } from '../support/requirements.ts';
 
 const skip = needsMount();
 
+/** Nothing here takes so long unless it waits for the thread that is blocked. */
+const blockedMs = 40_000;
+
 /**
  * Makes, writes, syncs, reads, renames, lists and removes files again and again until it is told to stop, in a process of
  * its own; says how often on its last line.
@@ -73,18 +76,19 @@ async function startWorker(t: TestContext, directory: string) {
 
 for (const dataMode of ['write-through', 'writeback'] satisfies DataMode[]) {
   test(`files are written and read while JavaScript is blocked (${dataMode})`, { skip }, async (t) => {
-    const blockedMs = 1500;
     const sandbox = await createSandbox(t);
     const daemon = await sandbox.mount({ dataDirectory: sandbox.data, dataMode });
     let isBlocked = true;
-    const blocked = daemon.block(blockedMs).then(() => {
+    const goOn = join(sandbox.path, 'go-on');
+    const blocked = daemon.block(blockedMs, goOn).then(() => {
       isBlocked = false;
     });
-    // It starts, works and ends within the time in which the daemon's thread does nothing at all.
+    // It starts, works and ends while the daemon's thread does nothing at all.
     const running = await startWorker(t, sandbox.data);
     const rounds = await running.stop();
     assert.ok(isBlocked, 'the work did not wait for the daemon');
     assert.ok(rounds >= 1);
+    await writeFile(goOn, '');
     await blocked;
     const mutations = await daemon.settle();
     const created = mutations.filter(({ kind }) => kind === 'create').length;
@@ -96,11 +100,13 @@ test('a flush of the mount does not wait for JavaScript', { skip }, async (t) =>
   const sandbox = await createSandbox(t);
   const daemon = await sandbox.mount({ dataDirectory: sandbox.data, dataMode: 'writeback' });
   let isBlocked = true;
-  const blocked = daemon.block(1500).then(() => {
+  const goOn = join(sandbox.path, 'go-on');
+  const blocked = daemon.block(blockedMs, goOn).then(() => {
     isBlocked = false;
   });
   await writeFile(join(sandbox.data, 'file'), 'x'.repeat(5_000_000));
   await loadAddon().syncMount(sandbox.data);
   assert.ok(isBlocked);
+  await writeFile(goOn, '');
   await blocked;
 });

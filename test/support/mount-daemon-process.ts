@@ -2,7 +2,7 @@
  * A process that mounts one data directory and does what `MountDaemon` asks of it. It unmounts and ends when its stdin
  * closes, so that a test which is killed leaves no mount.
  */
-import { readdirSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { isCovaultError, systemErrorCode } from '../../src/core/errors.ts';
 import type { Mutation } from '../../src/core/mutation.ts';
@@ -84,7 +84,7 @@ async function perform(request: DaemonRequest): Promise<unknown> {
     case 'readInEpoch':
       return await readInEpoch(request.epoch, request.path, request.inode);
     case 'block':
-      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, request.ms);
+      block(request.ms, request.until);
       return undefined;
     case 'unmount':
       return mounted().unmount({ lazy: request.lazy });
@@ -92,6 +92,15 @@ async function perform(request: DaemonRequest): Promise<unknown> {
       if (request.unmountFirst) await session?.dispose();
       return undefined;
   }
+}
+
+function block(ms: number, until: string | undefined): void {
+  const never = new Int32Array(new SharedArrayBuffer(4));
+  if (until === undefined) {
+    Atomics.wait(never, 0, 0, ms);
+    return;
+  }
+  for (const end = Date.now() + ms; Date.now() < end && !existsSync(until); ) Atomics.wait(never, 0, 0, 5);
 }
 
 /** Flushes first, as a cut does. */

@@ -132,9 +132,9 @@ export class MountDaemon {
     return Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1]) * 1024;
   }
 
-  /** Stops the daemon's JavaScript thread for so long; resolves when it goes on. */
-  async block(ms: number): Promise<void> {
-    await this.#call({ method: 'block', ms });
+  /** Stops the daemon's JavaScript thread for so long, or until this file exists; resolves when it goes on. */
+  async block(ms: number, until?: string): Promise<void> {
+    await this.#call({ method: 'block', ms, until });
   }
 
   /** Flushes and makes a cut. */

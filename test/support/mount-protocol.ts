@@ -29,7 +29,7 @@ export type DaemonRequest =
   | { id: number; method: 'lookInEpoch'; epoch: number; directory: bigint; path: Uint8Array; names: Uint8Array[] }
   | { id: number; method: 'namesInEpoch'; epoch: number; directory: bigint; path: Uint8Array }
   | { id: number; method: 'readInEpoch'; epoch: number; path: Uint8Array; inode: bigint }
-  | { id: number; method: 'block'; ms: number }
+  | { id: number; method: 'block'; ms: number; until: string | undefined }
   | { id: number; method: 'unmount'; lazy: boolean }
   | { id: number; method: 'exit'; unmountFirst: boolean };
 
