@@ -7,8 +7,8 @@ import type { DirectoryItem, NodeAttributes, ReadOnlyTree } from '../../src/fs/t
 
 export const entriesOfLarge = 5000;
 
-/** How long reading `slow` takes, milliseconds. */
-export const slowMs = 1000;
+/** Reading `slow` takes until somebody looks for this name, which does not exist. */
+export const endOfSlow = 'end-of-slow';
 
 export interface InventedNode extends Partial<Omit<NodeAttributes, 'node'>> {
   mode: number;
@@ -79,6 +79,7 @@ export function inventedNodes(): Map<bigint, InventedNode> {
 
 export class InventedTree implements ReadOnlyTree {
   readonly #nodes = inventedNodes();
+  readonly #slowEnd = Promise.withResolvers<void>();
   /** Reads under way, now and at most. */
   reading = 0;
   readingMax = 0;
@@ -90,7 +91,9 @@ export class InventedTree implements ReadOnlyTree {
   }
 
   async lookup(parent: bigint, name: Uint8Array): Promise<NodeAttributes | undefined> {
-    const number = this.#node(parent).entries?.get(Buffer.from(name).toString('latin1'));
+    const text = Buffer.from(name).toString('latin1');
+    if (text === endOfSlow) this.#slowEnd.resolve();
+    const number = this.#node(parent).entries?.get(text);
     return number === undefined ? undefined : this.attributes(number);
   }
 
@@ -119,7 +122,7 @@ export class InventedTree implements ReadOnlyTree {
     try {
       switch (this.#nameOf(node)) {
         case 'slow':
-          await delay(slowMs);
+          await this.#slowEnd.promise;
           break;
         case 'corrupt':
           throw new CovaultError('E_CORRUPT', 'damaged');
