@@ -30,8 +30,9 @@ struct OpenDescriptor {
   bool append_only = false;
   // Written by large requests since the file system below was last told to begin writing to its disk.
   std::atomic<uint64_t> streamed = 0;
-  // Held while the position of a directory is moved and entries are read from it.
+  // Held while the position of a directory is moved and entries are read from it; guards where it stands.
   std::mutex position;
+  uint64_t next_entry = 0;
 };
 
 using Lease = std::shared_ptr<OpenDescriptor>;

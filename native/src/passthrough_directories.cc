@@ -26,17 +26,31 @@ struct RawEntry {
 constexpr size_t kRawHeaderBytes = 19;
 static_assert(offsetof(RawEntry, name) == kRawHeaderBytes);
 
-// An answer to READDIRPLUS is several times as large as what getdents64 writes for the same entries. Reading much more
-// than fits would be work for nothing; the next request starts behind the last entry that did fit.
-constexpr size_t kPlusExpansion = 4;
+// How many times as long an entry of an answer may be as what getdents64 writes for it: a name of one byte takes 24 bytes
+// there, 32 in an answer to READDIR and 160 in one to READDIRPLUS. So much less is read that all of it fits, and the next
+// request goes on where the descriptor stands.
+constexpr size_t kPlainExpansion = 2;
+constexpr size_t kPlusExpansion = 7;
+// The longest entry of getdents64.
+constexpr size_t kRawEntryBytesMax = 280;
 
 bool is_dot(const char* name) { return name[0] == '.' && (name[1] == 0 || (name[1] == '.' && name[2] == 0)); }
 
-// Reads raw entries from `offset` on. The offset of a directory entry is whatever the file system below gives.
+// Reads raw entries from `offset` on, which is whatever the file system below gives, and moves there only if it must: a
+// listing shall end although its reader renames what it has read, and what btrfs lists is what there was at the last
+// lseek(2). From the start, everything shall be seen that there is now.
 ssize_t read_raw(OpenDescriptor& directory, uint64_t offset, std::span<std::byte> buffer) {
   const std::lock_guard lock(directory.position);
-  if (lseek(directory.fd.get(), static_cast<off_t>(offset), SEEK_SET) < 0) return -1;
-  return syscall(SYS_getdents64, directory.fd.get(), buffer.data(), buffer.size());
+  const int fd = directory.fd.get();
+  if ((offset == 0 || offset != directory.next_entry) && lseek(fd, static_cast<off_t>(offset), SEEK_SET) < 0) return -1;
+  directory.next_entry = offset;
+  const ssize_t count = syscall(SYS_getdents64, fd, buffer.data(), buffer.size());
+  for (ssize_t at = 0; at < count;) {
+    const auto* entry = reinterpret_cast<const RawEntry*>(buffer.data() + at);
+    directory.next_entry = static_cast<uint64_t>(entry->offset);
+    at += entry->bytes;
+  }
+  return count;
 }
 
 }  // namespace
@@ -81,7 +95,7 @@ Outcome PassthroughHandler::read_directory(const Request& request, const wire::R
   // The front half of the memory takes the answer, the back half the raw entries.
   const size_t half = reply.space().size() / 2;
   const std::span<std::byte> out = reply.space().first(std::min<size_t>(in.size, half));
-  const size_t raw_bytes = plus ? std::max<size_t>(out.size() / kPlusExpansion, 1024) : out.size();
+  const size_t raw_bytes = std::max(out.size() / (plus ? kPlusExpansion : kPlainExpansion), kRawEntryBytesMax);
   const std::span<std::byte> raw = reply.space().subspan(half, std::min(raw_bytes, half));
   const ssize_t count = read_raw(*lease, in.offset, raw);
   if (count < 0) return errno;

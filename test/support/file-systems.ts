@@ -16,15 +16,23 @@ export function needsFileSystem(): false | string {
   return needsRoot() || needsMount();
 }
 
-/** For `skip`: why no image of ext4 can be mounted here, or false. */
-export function needsImage(): false | string {
+type ImageKind = keyof typeof makers;
+
+const makers = {
+  // Without a journal there is nothing that a full or failing device would stop before data are concerned.
+  ext4: { make: ['-q', '-O', '^has_journal', '-E', 'nodiscard'], mount: 'loop,errors=continue', tools: 'e2fsprogs' },
+  btrfs: { make: ['-q'], mount: 'loop', tools: 'btrfs-progs' },
+};
+
+/** For `skip`: why no image of this file system can be mounted here, or false. */
+export function needsImage(kind: ImageKind = 'ext4'): false | string {
   if (needsFileSystem()) return needsFileSystem();
   try {
     accessSync('/dev/loop-control');
-    accessSync('/sbin/mkfs.ext4');
+    accessSync(`/sbin/mkfs.${kind}`);
     return false;
   } catch {
-    return 'there are no loop devices, or no mkfs.ext4 (apt install e2fsprogs)';
+    return `there are no loop devices, or no mkfs.${kind} (apt install ${makers[kind].tools})`;
   }
 }
 
@@ -39,19 +47,21 @@ export async function mountMemory(place: string, options: string): Promise<void>
 }
 
 /**
- * An ext4 of its own, mounted at `place`, which is made.
+ * A file system of its own, mounted at `place`, which is made.
  *
  * @param image where its blocks are; nothing of them is allocated but what is written. By default beside `place`.
  */
-export async function mountImage(place: string, { megabytes = 16, image = `${place}.image` } = {}): Promise<void> {
+export async function mountImage(
+  place: string,
+  { kind = 'ext4' as ImageKind, megabytes = 16, image = `${place}.image` } = {},
+): Promise<void> {
   await mkdir(place, { recursive: true });
   const file = await open(image, 'wx');
   await file.truncate(megabytes * 2 ** 20);
   await file.close();
-  // Without a journal there is nothing that a full or failing device would stop before data are concerned.
-  await execFileAsync('/sbin/mkfs.ext4', ['-q', '-O', '^has_journal', '-E', 'nodiscard', image]);
+  await execFileAsync(`/sbin/mkfs.${kind}`, [...makers[kind].make, image]);
   // The device is freed when the file system is unmounted.
-  await execFileAsync('mount', ['-o', 'loop,errors=continue', image, place]);
+  await execFileAsync('mount', ['-o', makers[kind].mount, image, place]);
 }
 
 /** Takes the device away from an ext4, as when its disk dies: from now on what is not cached fails with EIO. */
